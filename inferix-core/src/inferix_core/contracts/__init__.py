@@ -1,0 +1,35 @@
+"""The contracts: one Protocol for each kind of component. No module here imports torch at run time."""
+
+from inferix_core.contracts.attention import AttentionBackend, Probe, Segment
+from inferix_core.contracts.decoder import Decoder
+from inferix_core.contracts.kv import KVCache, KVCodec, KVPolicy, KVStore
+from inferix_core.contracts.model import Condition, Conditions, LayerContext, Model, PassInput, Rotary
+from inferix_core.contracts.parallel import ParallelStrategy
+from inferix_core.contracts.profiler import Profiler
+from inferix_core.contracts.quantizer import Quantizer
+from inferix_core.contracts.scheduler import Planner, Solver
+from inferix_core.contracts.streamer import Streamer, VideoFormat
+
+__all__ = [
+    "AttentionBackend",
+    "Condition",
+    "Conditions",
+    "Decoder",
+    "KVCache",
+    "KVCodec",
+    "KVPolicy",
+    "KVStore",
+    "LayerContext",
+    "Model",
+    "ParallelStrategy",
+    "PassInput",
+    "Planner",
+    "Probe",
+    "Profiler",
+    "Quantizer",
+    "Rotary",
+    "Segment",
+    "Solver",
+    "Streamer",
+    "VideoFormat",
+]

@@ -1,0 +1,18 @@
+"""Decoders turn clean latents into frames and keep their history in a state that they are given."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Decoder(Protocol):
+    """Built as `implementation(config, *, geometry, device, dtype)`. Functional: a state is never modified."""
+
+    def decode(self, latents: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Frames `[T, 3, H, W]`, float in [-1, 1], of latents `[L, C, h, w]`, and the state for the next call.
+
+        `state` is None at the start of a stream. Cutting a stream into calls anywhere gives the same frames.
+        """

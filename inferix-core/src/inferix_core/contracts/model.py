@@ -1,0 +1,115 @@
+"""Models: how latents become tokens, what a layer does, how tokens become a prediction.
+
+Letters: B worlds, L latents of a pass, C channels, N tokens of a pass, T condition tokens,
+H heads, D head dim.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from inferix_core.plan import Geometry, KVLayout
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from inferix_core.signals import Signal
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Condition:
+    """One named part of what steers a block, e.g. text: tokens `[1, T, width]`, immutable.
+
+    The cross-attention keys and values that layers make of it are kept beside it for as long as
+    it lives, so forks share them and a change of prompt drops them with it.
+    """
+
+    tokens: Tensor
+    projected: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict, repr=False)
+
+
+Conditions = Mapping[str, Condition]
+"""All parts that steer one block, by name."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PassInput:
+    """What a model is given for one pass over a batch of worlds.
+
+    `latents` is `[B, L, C, h, w]` in the model's `latent_dtype`; `times` are one network time for each
+    world and latent, `positions` one rotary position for each world and latent, Python numbers
+    both. `conditions[b][e]` steers entry `e` of world `b`, under the guidance branch `branches[e]`;
+    `entry_lengths` are the entries' numbers of latents, the same for every world.
+    """
+
+    latents: Tensor
+    times: Sequence[Sequence[float]]
+    positions: Sequence[Sequence[int]]
+    conditions: Sequence[Sequence[Conditions]]
+    branches: Sequence[str]
+    entry_lengths: Sequence[int]
+
+
+class Rotary(Protocol):
+    """How a model rotates queries and keys."""
+
+    def rotate(self, x: Tensor, positions: Sequence[Sequence[int]]) -> Tensor:
+        """`x` `[B, N, H, D]` rotated for the temporal `positions` of its latents (one row for each world).
+
+        Every position is valid: angles come from the formula at any index, not from a table's end.
+        """
+
+
+class LayerContext(Protocol):
+    """What a layer may ask of the engine. It hides stores, policies, codecs, ranks and kernels."""
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, *, rotary: Rotary | None) -> Tensor:
+        """Self-attention of the pass's tokens over all that their entries may see.
+
+        `q` `[B, N, H, D]`, `k` and `v` `[B, N, Hkv, D]` are not yet rotated; the result is `[B, N, H, D]`.
+        """
+
+    def attend_conditions(
+        self, q: Tensor, parts: Sequence[str], project: Callable[[Tensor], tuple[Tensor, Tensor]]
+    ) -> Tensor:
+        """Cross-attention of each entry's tokens over the named parts of its conditions, taken as one.
+
+        `project` maps condition tokens `[1, T, width]` to keys and values `[1, T, H, D]`; it is called
+        once for each part and layer as long as the part lives. Parts that an entry lacks are left out.
+        """
+
+
+Layer = Callable[[Any, LayerContext], Any]
+"""One layer: takes the pass's state and a context, returns the new state."""
+
+
+class Model(Protocol):
+    """A network as the loop sees it. Built as `implementation(config, *, device, dtype)`.
+
+    The state that `embed` returns goes through every layer to `head`; it is the model's own.
+    Models keep nothing between passes. `dtype` is the network's (and of its keys and values),
+    `latent_dtype` that of the latents between passes.
+    """
+
+    geometry: Geometry
+    layout: KVLayout
+    dtype: torch.dtype
+    latent_dtype: torch.dtype
+    layers: Sequence[Layer]
+
+    def encode(self, signal: Signal, previous: Conditions | None) -> Conditions:
+        """The conditions for a block that `signal` reaches.
+
+        `previous` are the conditions of the block before, None at the start: parts that the
+        signal does not change are returned as the same objects. Raises `SignalError` for a
+        signal the model does not understand, naming what it would.
+        """
+
+    def embed(self, pass_input: PassInput) -> Any:
+        """Tokens and everything else the layers need, from one pass's input."""
+
+    def head(self, state: Any) -> Tensor:
+        """The prediction `[B, L, C, h, w]`, from the state after the last layer."""

@@ -1,0 +1,59 @@
+"""The attention backend that is always there: torch's scaled dot-product attention.
+
+Letters: B batch, N query tokens, M key tokens, H heads, D head dim.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from inferix_core.contracts.attention import Probe, Segment
+from inferix_core.specs import ComponentConfig
+
+
+class SdpaBackend:
+    """Runs on every device and dtype that torch has a kernel for; several segments are concatenated."""
+
+    def __init__(self, config: ComponentConfig) -> None:
+        self._config = config
+
+    def probe(self, *, device: str, dtype: str, head_dim: int) -> Probe:
+        """Always usable: torch falls back to plain matrix products."""
+        return Probe(usable=True)
+
+    def attend(
+        self, q: Tensor, segments: Sequence[Segment], *, scale: float, want_lse: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
+        """See `AttentionBackend.attend`."""
+        queries = q.transpose(1, 2)
+        keys = _joined(segments, "k").transpose(1, 2)
+        values = _joined(segments, "v").transpose(1, 2)
+        grouped = keys.shape[1] != queries.shape[1]
+        if not want_lse:
+            result = functional.scaled_dot_product_attention(
+                queries, keys, values, scale=scale, enable_gqa=grouped
+            )
+            return result.transpose(1, 2), None
+        if grouped:
+            repeats = queries.shape[1] // keys.shape[1]
+            keys, values = (x.repeat_interleave(repeats, dim=1) for x in (keys, values))
+        result, lse = _attention_with_lse(queries, keys, values, scale=scale)
+        return result.transpose(1, 2), lse.transpose(1, 2)
+
+
+def _joined(segments: Sequence[Segment], name: str) -> Tensor:
+    if len(segments) == 1:
+        return segments[0][name]
+    return torch.cat([segment[name] for segment in segments], dim=1)
+
+
+def _attention_with_lse(q: Tensor, k: Tensor, v: Tensor, *, scale: float) -> tuple[Tensor, Tensor]:
+    """Result `[B, H, N, D]` and float32 log-sum-exp `[B, H, N]` of `[B, H, *, D]` tensors, in float32 inside."""
+    scores = torch.matmul(q.float(), k.float().transpose(-1, -2)) * scale
+    lse = torch.logsumexp(scores, dim=-1)
+    result = torch.matmul(torch.exp(scores - lse.unsqueeze(-1)), v.float())
+    return result.to(q.dtype), lse

@@ -1,0 +1,95 @@
+"""From a resolved configuration to the components that the loop works with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from inferix_core.errors import ConfigError, PluginError, UnsupportedError
+from inferix_core.runtime.loop import Parts
+from inferix_core.specs import Kind
+
+if TYPE_CHECKING:
+    from inferix_core.catalog import Catalog
+    from inferix_core.configuration import ResolvedConfig, Selected
+    from inferix_core.contracts.decoder import Decoder
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of that name; "auto" is CUDA where there is one."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ConfigError(f"device = '{name}' is no device. Use auto, cpu, cuda or cuda:N.") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(f"device = '{name}' was asked for, but torch {torch.__version__} finds no CUDA here. Use cpu.")
+    return device
+
+
+def choose_dtype(name: str, device: torch.device) -> torch.dtype:
+    """The dtype of that name; "auto" is bfloat16 where the hardware multiplies it faster, float32 elsewhere."""
+    if name == "auto":
+        fast = device.type == "cuda" or _cpu_multiplies_bfloat16()
+        return torch.bfloat16 if fast else torch.float32
+    if name == "float16" and device.type == "cpu":
+        raise ConfigError("dtype = 'float16' is slower than float32 on a CPU. Use bfloat16 or float32.")
+    return _DTYPES[name]
+
+
+def build(selected: Selected, **environment: Any) -> Any:
+    """The component, built from its configuration; a plugin whose implementation cannot be imported is named."""
+    component = selected.component
+    try:
+        implementation = component.spec.load()
+    except (ImportError, AttributeError) as error:
+        raise PluginError(
+            f"{component.qualified_name} points to '{component.spec.implementation}', which cannot be imported: "
+            f"{error}. Reinstall {component.distribution} with its dependencies."
+        ) from error
+    return implementation(selected.config, **environment)
+
+
+def build_parts(
+    config: ResolvedConfig, catalog: Catalog, *, device: torch.device, dtype: torch.dtype
+) -> tuple[Parts, Decoder]:
+    """Everything the loop needs, and the decoder. Cheap components come first, weights last."""
+    for kind in (Kind.KV_CODEC, Kind.QUANTIZER, Kind.PARALLEL):
+        if config.selected(kind) is not None:
+            raise UnsupportedError(f"This version of inferix-core does not apply a {kind.noun} yet; leave it out.")
+    planner = build(config.required(Kind.PLANNER))
+    solver = build(config.required(Kind.SOLVER))
+    policy = build(config.required(Kind.KV_POLICY))
+    backend = build(config.required(Kind.ATTENTION))
+    profilers = [build(selected) for selected in config.profilers]
+    model = build(config.required(Kind.MODEL), device=device, dtype=dtype)
+    decoder = build(config.required(Kind.DECODER), geometry=model.geometry, device=device, dtype=dtype)
+    store = build(
+        config.required(Kind.KV_STORE),
+        layout=model.layout,
+        capacity=policy.capacity(planner.num_block_latents),
+        device=device,
+        dtype=model.dtype,
+    )
+    parts = Parts(
+        model=model,
+        planner=planner,
+        solver=solver,
+        store=store,
+        policy=policy,
+        backend=backend,
+        relay=catalog.relay(profilers),
+        device=device,
+        latent_dtype=model.latent_dtype,
+    )
+    return parts, decoder
+
+
+def _cpu_multiplies_bfloat16() -> bool:
+    """Whether the CPU has bf16 dot products; torch offers the question under a private name only."""
+    probe = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return bool(probe()) if probe is not None else False

@@ -1,0 +1,182 @@
+"""The engine: a loaded model with the chosen plugins. It makes worlds and steps them; it holds no world's state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from inferix_core.catalog import Catalog
+from inferix_core.configuration import ResolvedConfig, apply_overrides, load_toml, resolve
+from inferix_core.errors import ConfigError, PluginError, UnsupportedError
+from inferix_core.events import Block, BlockRun, Timings
+from inferix_core.plan import Geometry, Op
+from inferix_core.runtime.building import build_parts, choose_device, choose_dtype
+from inferix_core.runtime.frames import to_uint8
+from inferix_core.runtime.loop import Finished, Loop, plan_shape
+from inferix_core.runtime.noise import CounterNoise, NoiseSource
+from inferix_core.runtime.state import WorldState
+from inferix_core.runtime.transaction import Transaction
+from inferix_core.runtime.world import World
+from inferix_core.signals import Signal
+
+if TYPE_CHECKING:
+    from inferix_core.contracts.streamer import Streamer
+
+_MAX_SEED = 2**64 - 1
+
+
+class Engine:
+    """Holds weights and the chosen components. `Engine.load` is the usual way to get one."""
+
+    def __init__(self, config: ResolvedConfig, catalog: Catalog) -> None:
+        """Builds every component, in the order that lets a mistake show before weights are read."""
+        self._config = config
+        self._catalog = catalog
+        self._device = choose_device(config.run.device)
+        self._dtype = choose_dtype(config.run.dtype, self._device)
+        self._parts, self._decoder = build_parts(config, catalog, device=self._device, dtype=self._dtype)
+        self._loop = Loop(self._parts)
+        self._ids = count()
+
+    @classmethod
+    def load(
+        cls,
+        model: str | None = None,
+        *,
+        config: str | Path | Mapping[str, Any] | None = None,
+        overrides: Sequence[str] = (),
+        catalog: Catalog | None = None,
+    ) -> Engine:
+        """An engine for `model` (default: the default model), a TOML file or a mapping, and `key=value` overrides.
+
+        Raises `ConfigError` for anything that does not fit and `CheckpointError` for weights that cannot be used.
+        """
+        catalog = catalog or Catalog.discover()
+        raw: Mapping[str, Any] = load_toml(Path(config)) if isinstance(config, str | Path) else dict(config or {})
+        if model is not None:
+            raw = {**raw, "model": {**raw.get("model", {}), "use": model}}
+        return cls(resolve(apply_overrides(raw, overrides), catalog), catalog)
+
+    @property
+    def geometry(self) -> Geometry:
+        """Sizes of what the model makes."""
+        return self._parts.model.geometry
+
+    @property
+    def config(self) -> ResolvedConfig:
+        """The configuration that the engine was built from."""
+        return self._config
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model runs."""
+        return self._device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision that the model runs in."""
+        return self._dtype
+
+    def create_world(
+        self,
+        prompt: str | None = None,
+        *,
+        seed: int | None = None,
+        prefix: Tensor | None = None,
+        num_blocks: int | None = None,
+        noise: NoiseSource | None = None,
+    ) -> World:
+        """A new world at its beginning.
+
+        `seed` defaults to the configured one; `prefix` are clean latents `[L, C, h, w]` that the world starts
+        with; `num_blocks` is the horizon for planners that need one; `noise` replaces the seeded noise.
+        """
+        seed = self._config.run.seed if seed is None else seed
+        if not 0 <= seed <= _MAX_SEED:
+            raise ConfigError(f"Seeds go from 0 to 2**64 - 1; found {seed}.")
+        if prefix is not None:
+            prefix = self._checked_prefix(prefix)
+        state = WorldState(
+            id=f"world-{next(self._ids)}", noise=noise or CounterNoise(seed), prefix=prefix, horizon=num_blocks
+        )
+        world = World(self, state)
+        if prompt is not None:
+            world.send(Signal(prompt=prompt))
+        return world
+
+    def check_signal(self, signal: Signal) -> None:
+        """Raises `SignalError` if the model does not understand the signal."""
+        with torch.inference_mode():
+            self._parts.model.encode(signal, None)
+
+    def step(self, worlds: Sequence[World], signals: Sequence[Signal | None] | None = None) -> list[Block]:
+        """The next block of each world; worlds whose plans have the same shape share the network's passes.
+
+        When anything raises, the worlds whose step had not been completed are as they were before.
+        """
+        for world, signal in zip(worlds, signals or [None] * len(worlds), strict=True):
+            if signal is not None:
+                world.send(signal)
+        states = [world.state for world in worlds]
+        plans = [self._plan(state) for state in states]
+        groups: dict[tuple[object, ...], list[int]] = {}
+        for index, plan in enumerate(plans):
+            groups.setdefault(plan_shape(plan), []).append(index)
+        blocks: dict[int, Block] = {}
+        for indices in groups.values():
+            made = self._step_group([states[i] for i in indices], [plans[i] for i in indices])
+            blocks.update(zip(indices, made, strict=True))
+        return [blocks[index] for index in range(len(worlds))]
+
+    def open_output(self, target: str | Path, *, overrides: Mapping[str, Any] | None = None) -> Streamer:
+        """An opened streamer for a path or address, chosen by its suffix. Raises `OutputError` if it cannot be written."""
+        from inferix_core.runtime.output import open_output  # streamers are no part of stepping a world
+
+        return open_output(str(target), geometry=self.geometry, catalog=self._catalog, options=overrides or {})
+
+    def report(self, summary: Mapping[str, Any]) -> None:
+        """Tells the observers what a finished run measured."""
+        self._parts.relay.report(summary)
+
+    def _plan(self, state: WorldState) -> Sequence[Op]:
+        plan = self._parts.planner.plan(state.progress)
+        if not plan:
+            raise UnsupportedError(
+                f"World '{state.id}' has made all {state.horizon} blocks of its horizon. "
+                "Create it with a larger num_blocks."
+            )
+        return plan
+
+    def _step_group(self, states: Sequence[WorldState], plans: Sequence[Sequence[Op]]) -> list[Block]:
+        timings = Timings()
+        run = BlockRun([state.id for state in states], [state.num_finished for state in states])
+        with torch.inference_mode(), Transaction(states) as transaction, self._parts.relay.run_block(run):
+            finished = self._loop.run(states, plans, transaction=transaction, timings=timings)
+            blocks = [
+                self._decoded(state, of_world, timings) for state, of_world in zip(states, finished, strict=True)
+            ]
+        for block in blocks:
+            self._parts.relay.frames(block)
+        return blocks
+
+    def _decoded(self, state: WorldState, finished: Sequence[Finished], timings: Timings) -> Block:
+        if len(finished) != 1:
+            raise PluginError(f"A plan must finish one block; the planner's finished {len(finished)}.")
+        block = finished[0]
+        with timings.span("decode"):
+            frames, state.decoder_state = self._decoder.decode(block.latents, state.decoder_state)
+            pixels = to_uint8(frames if block.frames is None else frames[block.frames])
+        return Block(block.block, pixels, block.span, block.signal_ids, timings)
+
+    def _checked_prefix(self, prefix: Tensor) -> Tensor:
+        expected = self.geometry.latent_shape
+        if prefix.ndim != 4 or tuple(prefix.shape[1:]) != expected:
+            raise ConfigError(
+                f"A prefix is latents of shape [L, {', '.join(map(str, expected))}]; found {list(prefix.shape)}."
+            )
+        return prefix.to(self._device, self._parts.model.latent_dtype)

@@ -1,0 +1,277 @@
+"""The one loop: it executes the ops of a plan for a batch of worlds and knows no model.
+
+Letters: B worlds, L latents of a pass, C channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from inferix_core.contracts.model import PassInput
+from inferix_core.errors import PlanError
+from inferix_core.events import PassRun, Timings
+from inferix_core.plan import Emit, Entry, Op, Pass, Prefill, Restart, Update
+from inferix_core.runtime.context import PassContext
+from inferix_core.runtime.state import FlyingBlock, WorldState
+from inferix_core.signals import Signal
+
+if TYPE_CHECKING:
+    from inferix_core.contracts.kv import KVCache, KVPolicy, KVStore
+    from inferix_core.contracts.attention import AttentionBackend
+    from inferix_core.contracts.model import Conditions, Model
+    from inferix_core.contracts.scheduler import Planner, Solver
+    from inferix_core.relay import Relay
+    from inferix_core.runtime.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The components that the loop works with."""
+
+    model: Model
+    planner: Planner
+    solver: Solver
+    store: KVStore
+    policy: KVPolicy
+    backend: AttentionBackend
+    relay: Relay
+    device: torch.device
+    latent_dtype: torch.dtype
+
+
+@dataclass(slots=True)
+class Finished:
+    """A block that a plan finished in one world: clean latents and the frames the viewer gets of it."""
+
+    block: int
+    span: range
+    latents: Tensor
+    signal_ids: tuple[str, ...]
+    frames: slice | None = None
+
+
+class Loop:
+    """Executes plans. Holds no state of any world."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def run(
+        self,
+        states: Sequence[WorldState],
+        plans: Sequence[Sequence[Op]],
+        *,
+        transaction: Transaction,
+        timings: Timings,
+    ) -> list[list[Finished]]:
+        """Executes one plan for each world in lockstep; returns the blocks that finished, for each world.
+
+        The plans have the same shape (`plan_shape`).
+        """
+        finished: list[list[Finished]] = [[] for _ in states]
+        for ops in zip(*plans, strict=True):
+            self._execute(states, ops, finished, transaction, timings)
+        for state, blocks in zip(states, finished, strict=True):
+            state.num_finished += len(blocks)
+        return finished
+
+    def _execute(
+        self,
+        states: Sequence[WorldState],
+        ops: Sequence[Op],
+        finished: list[list[Finished]],
+        transaction: Transaction,
+        timings: Timings,
+    ) -> None:
+        first = ops[0]
+        if isinstance(first, Pass):
+            self._pass(states, [op for op in ops if isinstance(op, Pass)], finished, transaction, timings)
+        elif isinstance(first, Prefill):
+            passes = [
+                self._begin_prefix(state, op) for state, op in zip(states, ops, strict=True) if isinstance(op, Prefill)
+            ]
+            self._pass(states, passes, finished, transaction, timings)
+        elif isinstance(first, Restart):
+            for state in states:
+                for cache in state.caches.values():
+                    cache.drop([*cache.held, *cache.reserved])
+        elif isinstance(first, Emit):
+            for blocks, op in zip(finished, ops, strict=True):
+                for block in blocks:
+                    if isinstance(op, Emit) and block.block == op.block:
+                        block.frames = op.frames
+
+    def _begin_prefix(self, state: WorldState, op: Prefill) -> Pass:
+        """The given latents of a prefix block as a block in flight, and the clean pass over it."""
+        latents = op.entry.latents
+        if state.prefix is None or latents.stop > state.prefix.shape[0]:
+            raise PlanError(f"The plan prefills latents {latents.start}–{latents.stop - 1}, which were not given.")
+        conditions, signal_ids = self._conditions(state)
+        block = op.entry.block
+        state.flying[block] = FlyingBlock(state.prefix[latents.start : latents.stop], conditions, signal_ids)
+        return Pass((op.entry,), commits=(block,), finishes=(block,), cache=op.cache)
+
+    def _pass(
+        self,
+        states: Sequence[WorldState],
+        passes: Sequence[Pass],
+        finished: list[list[Finished]],
+        transaction: Transaction,
+        timings: Timings,
+    ) -> None:
+        with timings.span("encode"):
+            for state, one in zip(states, passes, strict=True):
+                for entry in one.entries:
+                    self._begin(state, entry)
+        with timings.span("commit" if passes[0].is_clean_only else "pass"):
+            caches = [self._begin_kv(state, one, transaction) for state, one in zip(states, passes, strict=True)]
+            run = PassRun([state.id for state in states], passes)
+            with self._parts.relay.run_pass(run):
+                prediction = self._forward(states, passes, caches)
+            for b, (state, one) in enumerate(zip(states, passes, strict=True)):
+                if prediction is not None:
+                    _gather(state, one.entries, prediction[b])
+                for update in one.updates:
+                    self._update(state, update, one.entries)
+                for block in one.commits:
+                    latents = _latents_of(block, one.entries)
+                    transaction.commit(caches[b], latents)
+                    state.clean.pop(block, None)
+                for block in one.finishes:
+                    flying = state.flying.pop(block)
+                    finished[b].append(Finished(block, _latents_of(block, one.entries), flying.latents, flying.signal_ids))
+                    if block not in one.commits:
+                        state.clean[block] = flying
+
+    def _forward(
+        self, states: Sequence[WorldState], passes: Sequence[Pass], caches: Sequence[KVCache]
+    ) -> Tensor | None:
+        """The prediction `[B, L, C, h, w]`, None if nobody uses it."""
+        model = self._parts.model
+        blocks = [[_block(state, entry) for entry in one.entries] for state, one in zip(states, passes, strict=True)]
+        conditions = [[block.conditions for block in of_world] for of_world in blocks]
+        context = PassContext(
+            passes,
+            caches=caches,
+            conditions=conditions,
+            policy=self._parts.policy,
+            backend=self._parts.backend,
+            tokens_per_latent=model.layout.tokens_per_latent,
+        )
+        pass_input = PassInput(
+            latents=_stacked([[block.latents for block in of_world] for of_world in blocks]),
+            times=[[e.level.time for e in one.entries for _ in e.latents] for one in passes],
+            positions=context.positions,
+            conditions=conditions,
+            branches=[entry.branch for entry in passes[0].entries],
+            entry_lengths=[len(entry.latents) for entry in passes[0].entries],
+        )
+        hidden = model.embed(pass_input)
+        for index, layer in enumerate(model.layers):
+            hidden = layer(hidden, context.at(index))
+        return model.head(hidden) if passes[0].predicts else None
+
+    def _begin(self, state: WorldState, entry: Entry) -> None:
+        """Gives a block its noise and conditions at its first pass: later signals do not reach it."""
+        if entry.block in state.flying or entry.block in state.clean:
+            return
+        level = self._parts.planner.levels[0]
+        noise = self._noise(state, entry.latents, level.index)
+        conditions, signal_ids = self._conditions(state)
+        state.flying[entry.block] = FlyingBlock(noise, conditions, signal_ids)
+
+    def _conditions(self, state: WorldState) -> tuple[Conditions, tuple[str, ...]]:
+        signal = merged(state.pending)
+        conditions = self._parts.model.encode(signal, state.conditions)
+        signal_ids = tuple(one.id for one in state.pending if one.id is not None)
+        state.pending, state.conditions = [], conditions
+        return conditions, signal_ids
+
+    def _begin_kv(self, state: WorldState, one: Pass, transaction: Transaction) -> KVCache:
+        """Makes room for the blocks that this pass brings to the cache for the first time."""
+        cache = state.caches.get(one.cache)
+        if cache is None:
+            cache = state.caches[one.cache] = self._parts.store.create()
+        for entry in one.entries:
+            held = cache.held
+            known = (*held, *cache.reserved)
+            if not entry.reads_cache or entry.latents.start in known:
+                continue
+            keep = set(self._parts.policy.retained(held, entry.latents))
+            if len(keep) < len(held):
+                cache.drop([latent for latent in held if latent not in keep])
+            transaction.reserve(cache, entry.latents)
+        return cache
+
+    def _update(self, state: WorldState, update: Update, entries: Sequence[Entry]) -> None:
+        flying = state.flying[update.block]
+        if flying.gathered is None:
+            raise PlanError(f"Block {update.block} is updated, but no pass predicted anything for it.")
+        latents, history = self._parts.solver.update(
+            flying.latents,
+            flying.gathered,
+            level=update.level,
+            target=update.target,
+            noise=lambda: self._noise(state, _latents_of(update.block, entries), update.target.index),
+            history=flying.history,
+        )
+        state.flying[update.block] = replace(flying, latents=latents, history=history, gathered=None)
+
+    def _noise(self, state: WorldState, latents: range, level: int) -> Tensor:
+        shape = self._parts.model.geometry.latent_shape
+        noise = state.noise.draw(latents, level=level, shape=shape)
+        return noise.to(self._parts.device, self._parts.latent_dtype, non_blocking=True)
+
+
+def merged(signals: Sequence[Signal]) -> Signal:
+    """One signal that says what the given ones say together: the latest prompt and the latest action."""
+    prompt = next((one.prompt for one in reversed(signals) if one.prompt is not None), None)
+    action = next((one.action for one in reversed(signals) if one.action is not None), None)
+    return Signal(prompt=prompt, action=action)
+
+
+def plan_shape(plan: Sequence[Op]) -> tuple[object, ...]:
+    """What two plans must have in common to be executed in lockstep."""
+    return tuple(_op_shape(op) for op in plan)
+
+
+def _op_shape(op: Op) -> tuple[object, ...]:
+    if isinstance(op, Prefill):
+        return ("prefill", len(op.entry.latents), op.cache)
+    if not isinstance(op, Pass):
+        return (type(op).__name__,)
+    first = op.entries[0].block
+    entries = tuple((e.block - first, len(e.latents), e.branch, e.reads_cache, e.weight == 0.0) for e in op.entries)
+    blocks = (tuple(u.block - first for u in op.updates), tuple(b - first for b in op.commits))
+    return ("pass", op.cache, entries, blocks, tuple(b - first for b in op.finishes))
+
+
+def _block(state: WorldState, entry: Entry) -> FlyingBlock:
+    return state.flying[entry.block] if entry.block in state.flying else state.clean[entry.block]
+
+
+def _latents_of(block: int, entries: Sequence[Entry]) -> range:
+    return next(entry.latents for entry in entries if entry.block == block)
+
+
+def _stacked(latents: list[list[Tensor]]) -> Tensor:
+    rows = [of_world[0] if len(of_world) == 1 else torch.cat(of_world, dim=0) for of_world in latents]
+    return rows[0].unsqueeze(0) if len(rows) == 1 else torch.stack(rows)
+
+
+def _gather(state: WorldState, entries: Sequence[Entry], prediction: Tensor) -> None:
+    """Adds each entry's weighted prediction `[L, C, h, w]` to what its block has gathered."""
+    start = 0
+    for entry in entries:
+        end = start + len(entry.latents)
+        if entry.weight != 0.0 and entry.block in state.flying:
+            flying = state.flying[entry.block]
+            part = prediction[start:end] if entry.weight == 1.0 else prediction[start:end] * entry.weight
+            gathered = part if flying.gathered is None else flying.gathered + part
+            state.flying[entry.block] = replace(flying, gathered=gathered)
+        start = end

@@ -1,0 +1,110 @@
+"""A world: one live simulation that can be told things and stepped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from inferix_core.errors import ConfigError, InferixError
+from inferix_core.events import Block
+from inferix_core.runtime.state import WorldState
+from inferix_core.signals import Signal, TimedSignal
+
+if TYPE_CHECKING:
+    from inferix_core.runtime.engine import Engine
+
+
+class World:
+    """Made by `Engine.create_world`. Not safe to use from two threads at once."""
+
+    def __init__(self, engine: Engine, state: WorldState) -> None:
+        self._engine = engine
+        self._state = state
+        self._surplus: Block | None = None
+        self._closed = False
+
+    @property
+    def id(self) -> str:
+        """The world's name in events."""
+        return self._state.id
+
+    @property
+    def num_blocks(self) -> int:
+        """How many blocks are finished."""
+        return self._state.num_finished
+
+    @property
+    def num_kv_bytes(self) -> int:
+        """Bytes of device memory that the world's keys and values take."""
+        return sum(cache.num_bytes for cache in self._state.caches.values())
+
+    @property
+    def state(self) -> WorldState:
+        """The live state, for the engine and its tools; not to be modified."""
+        if self._closed:
+            raise InferixError(f"World '{self.id}' is closed. Create another with engine.create_world.")
+        return self._state
+
+    def send(self, signal: Signal) -> None:
+        """Queues a signal for the first block that has not begun. Raises `SignalError` if it makes no sense."""
+        if signal.is_empty:
+            return
+        self._engine.check_signal(signal)
+        self.state.pending.append(signal)
+
+    def step(self, signal: Signal | None = None) -> Block:
+        """The next block. Blocks the caller until its frames are there."""
+        return self._engine.step([self], [signal])[0]
+
+    def run(
+        self,
+        *,
+        seconds: float | None = None,
+        num_frames: int | None = None,
+        signals: Sequence[TimedSignal] = (),
+    ) -> Iterator[Block]:
+        """Blocks with exactly `num_frames` (or `round(seconds * fps)`) frames in all.
+
+        A timed signal reaches the first block that begins at or after its time, counted from the start of
+        this run. Frames of the last block beyond the number stay in the world: the next run begins with them.
+        """
+        total = self._num_frames(seconds, num_frames)
+        waiting = sorted(signals, key=lambda timed: timed.seconds)
+        fps = self._engine.geometry.fps
+        num_given = 0
+        while num_given < total:
+            block = self._surplus
+            self._surplus = None
+            if block is None:
+                while waiting and round(waiting[0].seconds * fps) <= num_given:
+                    self.send(waiting.pop(0).signal)
+                block = self.step()
+            keep = min(len(block.frames), total - num_given)
+            if keep < len(block.frames):
+                self._surplus = replace(block, frames=block.frames[keep:], signal_ids=())
+                block = replace(block, frames=block.frames[:keep])
+            num_given += keep
+            yield block
+
+    def close(self) -> None:
+        """Gives the world's memory back. Safe to call twice."""
+        if not self._closed:
+            for cache in self._state.caches.values():
+                cache.close()
+        self._closed = True
+
+    def __enter__(self) -> World:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _num_frames(self, seconds: float | None, num_frames: int | None) -> int:
+        if (seconds is None) == (num_frames is None):
+            raise ConfigError("World.run takes either seconds or num_frames.")
+        if num_frames is None:
+            num_frames = round((seconds or 0.0) * self._engine.geometry.fps)
+        if num_frames < 1:
+            raise ConfigError(f"A run makes at least 1 frame; {num_frames} were asked for.")
+        return num_frames

@@ -1,0 +1,90 @@
+"""Specs: what a plugin says of a component before any of its code is imported."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+API = 1
+"""Rises when a plugin that conforms today would stop conforming."""
+
+
+class Kind(Enum):
+    """The kinds of components, each with its hook and the words for one and for several."""
+
+    MODEL = ("inferix_models", "model")
+    KV_STORE = ("inferix_kv_stores", "KV store")
+    KV_POLICY = ("inferix_kv_policies", "KV policy")
+    KV_CODEC = ("inferix_kv_codecs", "KV codec")
+    ATTENTION = ("inferix_attention_backends", "attention backend")
+    PLANNER = ("inferix_schedulers", "planner")
+    SOLVER = ("inferix_solvers", "solver")
+    DECODER = ("inferix_decoders", "decoder")
+    QUANTIZER = ("inferix_quantizers", "quantizer")
+    STREAMER = ("inferix_streamers", "streamer")
+    PROFILER = ("inferix_profilers", "profiler")
+    PARALLEL = ("inferix_parallel_strategies", "parallel strategy")
+
+    def __init__(self, hook: str, noun: str) -> None:
+        self.hook = hook
+        self.noun = noun
+
+    @property
+    def slug(self) -> str:
+        """The kind as the command line spells it, e.g. `kv-store`."""
+        return self.noun.lower().replace(" ", "-")
+
+
+class ComponentConfig(BaseModel):
+    """The base of every component's configuration: frozen, and a key it does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """One component: its name, what it is, how it is configured, and where it is implemented.
+
+    `implementation` is a dotted path `package.module:attribute`, imported by `load` alone.
+    `provides` names optional abilities, e.g. "fork" or "cut-invariant".
+    """
+
+    name: str
+    summary: str
+    implementation: str
+    config: type[ComponentConfig] = ComponentConfig
+    provides: frozenset[str] = frozenset()
+    api: int = API
+
+    def load(self) -> Callable[..., Any]:
+        """The implementation, imported now."""
+        module_name, _, attribute = self.implementation.partition(":")
+        implementation: Callable[..., Any] = getattr(importlib.import_module(module_name), attribute)
+        return implementation
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec(Spec):
+    """A model, with the presets that are merged under the user's configuration.
+
+    `preset` holds the sections that fit the model (planner, solver, kv, decoder …) and `presets`
+    further named ones, e.g. sizes, each merged over `preset`. `default_priority` above 0 makes the
+    model a candidate when none is named; the highest wins.
+    """
+
+    preset: Mapping[str, Any] = field(default_factory=dict)
+    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    actions: tuple[str, ...] = ()
+    default_priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StreamerSpec(Spec):
+    """A streamer, with the file suffixes, URL schemes or "folder" that it writes to."""
+
+    targets: tuple[str, ...] = ()

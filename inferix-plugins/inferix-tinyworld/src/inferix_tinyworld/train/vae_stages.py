@@ -1,0 +1,236 @@
+"""The two VAE stages: encoder and decoder together, then, on frozen latents, the decoder alone.
+
+Letters: B clips, T frames, H height, W width, L latents, Z latent channels.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from inferix_wan.vae.config import VaeConfig
+from inferix_wan.vae.model import State, WanVAE
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from inferix_tinyworld.train.clips import Clips, sample_clips
+from inferix_tinyworld.train.run import MixedPrecision, pick_device, train_loop
+from inferix_tinyworld.train.settings import VaeSettings, parse_settings
+from inferix_tinyworld.train.vae_quality import reconstruction_report
+
+WEIGHTS = "vae.safetensors"
+CONFIG = "vae.json"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One kind of training step."""
+
+    share: float
+    """Of all steps."""
+    size: int
+    """Height and width of the window."""
+    num_clips: int
+    num_blocks: int
+    """Blocks that are learnt from; 4 are 45 frames."""
+    num_seen_blocks: int = 0
+    """Blocks before them that only fill the causal state, without gradients: the state of a long-lived world."""
+
+
+# Short clips collapse later in a long video, so only the few full-size steps are short.
+RECIPES = (
+    Recipe(share=0.32, size=32, num_clips=2, num_blocks=4),
+    Recipe(share=0.33, size=48, num_clips=1, num_blocks=4),
+    Recipe(share=0.10, size=64, num_clips=1, num_blocks=4),
+    Recipe(share=0.20, size=32, num_clips=2, num_blocks=3, num_seen_blocks=5),
+    Recipe(share=0.05, size=128, num_clips=1, num_blocks=1),
+)
+
+
+def train_autoencoder(arguments: list[str]) -> None:
+    """Stage `vae`: trains everything, then measures the latents and writes the weights and their config."""
+    settings = parse_settings(VaeSettings, arguments, prog="train vae")
+    _prepare(settings, name="vae")
+    config = VaeConfig(
+        base_dim=settings.base_dim,
+        num_res_blocks=settings.num_res_blocks,
+        latent_dim=settings.latent_dim,
+        latent_mean=(0.0,) * settings.latent_dim,
+        latent_std=(1.0,) * settings.latent_dim,
+    )
+    torch.manual_seed(settings.seed)
+    vae = WanVAE(config).to(pick_device(settings.device)).use_channels_last()
+    training = MixedPrecision(vae, settings=settings)
+    train_loop(
+        settings,
+        name="vae",
+        training=training,
+        compute=partial(autoencoder_gradients, vae, settings),
+        evaluate=partial(_evaluate, settings, config, training),
+    )
+    weights = training.averaged_weights()
+    final = _inference_copy(config, weights, settings)
+    mean, std = latent_statistics(final, settings)
+    write_vae(settings.work_dir, dataclasses.replace(config, latent_mean=mean, latent_std=std), weights)
+
+
+def train_decoder(arguments: list[str]) -> None:
+    """Stage `vae-decoder`: goes on with the decoder of a finished `vae` stage; latents keep their meaning."""
+    settings = parse_settings(VaeSettings, arguments, prog="train vae-decoder")
+    _prepare(settings, name="vae-decoder")
+    config, weights = read_vae(settings.work_dir)
+    vae = WanVAE(config)
+    vae.load_state_dict(weights)
+    vae.to(pick_device(settings.device)).use_channels_last()
+    for name, parameter in vae.named_parameters():
+        parameter.requires_grad_(name.startswith(("decoder.", "conv2.")))
+    training = MixedPrecision(vae, settings=settings)
+
+    def evaluate(step: int) -> str:
+        write_vae(settings.work_dir, config, {**weights, **training.averaged_weights()})
+        return _evaluate(settings, config, training, step, frozen=weights)
+
+    train_loop(
+        settings,
+        name="vae-decoder",
+        training=training,
+        compute=partial(decoder_gradients, vae, settings),
+        evaluate=evaluate,
+    )
+
+
+def autoencoder_gradients(vae: WanVAE, settings: VaeSettings, step: int) -> dict[str, float]:
+    """Gradients of one step for encoder and decoder; returns the parts of the loss."""
+    frames, near, num_seen, rng = _batch(vae, settings, step)
+    encoder_state: State | None = None
+    decoder_state: State | None = None
+    if num_seen:
+        with torch.no_grad():
+            latents, encoder_state = vae.encode(frames[:, :num_seen])
+            _, decoder_state = vae.decode_unclamped(latents, None)
+    latents, _ = vae.encode(frames[:, num_seen:], encoder_state)
+    # Noise from the start would drown the latents before the encoder has learnt to use them.
+    ramp = min(1.0, step / settings.num_latent_ramp_steps)
+    noisy = latents + ramp * settings.latent_noise * torch.randn(latents.shape, generator=rng).to(latents)
+    decoded, _ = vae.decode_unclamped(noisy, decoder_state)
+    loss, figures = reconstruction_loss(decoded, frames[:, num_seen:], near[:, num_seen:], settings)
+    size = latents.float().square().mean()
+    (loss + ramp * settings.latent_penalty * size).backward()
+    return {**figures, "latent": float(size.detach())}
+
+
+def decoder_gradients(vae: WanVAE, settings: VaeSettings, step: int) -> dict[str, float]:
+    """Gradients of one step for the decoder alone; returns the parts of the loss."""
+    frames, near, num_seen, rng = _batch(vae, settings, step)
+    decoder_state: State | None = None
+    with torch.no_grad():
+        latents, _ = vae.encode(frames)
+        latents = latents + settings.latent_noise * torch.randn(latents.shape, generator=rng).to(latents)
+        num_seen_latents = 0 if num_seen == 0 else 1 + (num_seen - 1) // vae.config.temporal_stride
+        if num_seen:
+            _, decoder_state = vae.decode_unclamped(latents[:, :num_seen_latents], None)
+    decoded, _ = vae.decode_unclamped(latents[:, num_seen_latents:], decoder_state)
+    loss, figures = reconstruction_loss(decoded, frames[:, num_seen:], near[:, num_seen:], settings)
+    loss.backward()  # type: ignore[no-untyped-call]
+    return figures
+
+
+def reconstruction_loss(
+    decoded: Tensor, frames: Tensor, near: Tensor, settings: VaeSettings
+) -> tuple[Tensor, dict[str, float]]:
+    """Weighted absolute error of pixels and of differences of neighbours, and figures for the log.
+
+    `decoded` and `frames` are [B, T, 3, H, W], `near` [B, T, 1, H, W].
+    """
+    error = decoded.float() - frames.float()
+    weight = 1 + settings.object_weight * near
+    across = (error[..., 1:] - error[..., :-1]).abs() * weight[..., 1:]
+    down = (error[..., 1:, :] - error[..., :-1, :]).abs() * weight[..., 1:, :]
+    total = weight.sum() * error.shape[2]
+    pixel = (error.abs() * weight).sum() / total
+    edge = (across.sum() + down.sum()) / total
+    with torch.no_grad():
+        object_error = (error.square() * near).sum() / (near.sum() * error.shape[2]).clamp_min(1)
+        psnr = float(10 * torch.log10(4 / object_error.clamp_min(1e-6))) if near.any() else 30.0
+    return pixel + settings.edge_weight * edge, {
+        "pixel": float(pixel.detach()),
+        "edge": float(edge.detach()),
+        "object_psnr": psnr,
+    }
+
+
+@torch.inference_mode()
+def latent_statistics(vae: WanVAE, settings: VaeSettings) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each latent channel over full-size clips, most short, some long."""
+    rng = np.random.default_rng([settings.seed, 7])
+    total = torch.zeros(2, vae.config.latent_dim, dtype=torch.float64)
+    count = 0
+    for index in range(settings.num_statistics_clips):
+        clips = sample_clips(rng, num_clips=1, num_blocks=12 if index % 20 == 0 else 2, size=128)
+        latents = vae.encode(to_model(clips, vae)[0])[0].double().cpu()
+        total += torch.stack([latents.sum((0, 1, 3, 4)), latents.square().sum((0, 1, 3, 4))])
+        count += latents.numel() // vae.config.latent_dim
+    mean = total[0] / count
+    std = (total[1] / count - mean**2).sqrt()
+    return tuple(mean.tolist()), tuple(std.tolist())
+
+
+def write_vae(folder: Path, config: VaeConfig, weights: dict[str, Tensor]) -> None:
+    """Writes bf16-safe fp32 weights and the config; each under a temporary name first."""
+    temporary = folder / "vae.tmp"
+    save_file({name: value.float().cpu().contiguous() for name, value in weights.items()}, temporary)
+    (folder / CONFIG).write_text(json.dumps(dataclasses.asdict(config), indent=1))
+    temporary.replace(folder / WEIGHTS)
+
+
+def read_vae(folder: Path) -> tuple[VaeConfig, dict[str, Tensor]]:
+    """What `write_vae` wrote."""
+    fields = json.loads((folder / CONFIG).read_text())
+    config = VaeConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+    return config, load_file(folder / WEIGHTS)
+
+
+def to_model(clips: Clips, vae: WanVAE) -> tuple[Tensor, Tensor]:
+    """Frames [B, T, 3, H, W] in [-1, 1] in the VAE's dtype, and nearness [B, T, 1, H, W] as 0 or 1."""
+    device = vae.conv2.weight.device
+    frames = torch.from_numpy(clips.frames).to(device).float().div_(127.5).sub_(1).movedim(-1, 2)
+    return frames.to(vae.dtype), torch.from_numpy(clips.near).to(device)[:, :, None].float()
+
+
+def _batch(vae: WanVAE, settings: VaeSettings, step: int) -> tuple[Tensor, Tensor, int, torch.Generator]:
+    """Frames, nearness, how many of the frames only fill the state, and the step's noise generator."""
+    rng = np.random.default_rng([settings.seed, 1, step])
+    recipe = RECIPES[rng.choice(len(RECIPES), p=[r.share for r in RECIPES])]
+    num_blocks = recipe.num_seen_blocks + recipe.num_blocks
+    clips = sample_clips(rng, num_clips=recipe.num_clips, num_blocks=num_blocks, size=recipe.size)
+    frames, near = to_model(clips, vae)
+    num_seen = 0 if recipe.num_seen_blocks == 0 else 12 * recipe.num_seen_blocks - 3
+    return frames, near, num_seen, torch.Generator().manual_seed(settings.seed * 1_000_003 + step)
+
+
+def _prepare(settings: VaeSettings, *, name: str) -> None:
+    torch.set_num_threads(settings.num_threads)
+    settings.work_dir.mkdir(parents=True, exist_ok=True)
+    (settings.work_dir / f"{name}.settings.json").write_text(settings.model_dump_json(indent=1))
+
+
+def _inference_copy(config: VaeConfig, weights: dict[str, Tensor], settings: VaeSettings) -> WanVAE:
+    vae = WanVAE(config)
+    vae.load_state_dict(weights)
+    return vae.to(pick_device(settings.device), torch.bfloat16).use_channels_last().eval()
+
+
+def _evaluate(
+    settings: VaeSettings,
+    config: VaeConfig,
+    training: MixedPrecision,
+    step: int,
+    frozen: dict[str, Tensor] | None = None,
+) -> str:
+    vae = _inference_copy(config, {**(frozen or {}), **training.averaged_weights()}, settings)
+    return reconstruction_report(vae, sheet=settings.work_dir / f"sheet-{step:06d}.png")
