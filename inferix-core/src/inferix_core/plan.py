@@ -35,6 +35,9 @@ class Entry:
     own. `weight` scales the entry's prediction where several entries or passes guide one block.
     `branch` tells the model under which of the block's conditions the entry runs ("signal", or a
     guidance branch such as "null"). `reads_cache` is False for an entry that sees nothing stored.
+    Keys and values of such an entry are used in the pass and never written; a block may be in a pass
+    twice, once with and once without the cache. The first `num_pinned_latents` of the entry are
+    overwritten by the same latents of the world's prefix before the forward, and stay so.
     """
 
     block: int
@@ -45,6 +48,7 @@ class Entry:
     sees: tuple[int, ...] | None = None
     weight: float = 1.0
     reads_cache: bool = True
+    num_pinned_latents: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,7 @@ class Pass:
     `commits` names the blocks whose keys and values become pages of `cache`; `updates` are
     solved after the forward from every prediction gathered since the block's last update;
     `finishes` names the blocks that are clean from here on and may be decoded.
+    `step_size` is told to networks that embed the size of the solver's step (distilled ones).
     """
 
     entries: tuple[Entry, ...]
@@ -70,6 +75,7 @@ class Pass:
     commits: tuple[int, ...] = ()
     finishes: tuple[int, ...] = ()
     cache: str = MAIN_CACHE
+    step_size: float | None = None
 
     @property
     def predicts(self) -> bool:
@@ -99,10 +105,15 @@ class Restart:
 
 @dataclass(frozen=True, slots=True)
 class Emit:
-    """The viewer gets `frames` of the decoded `block`; None means all of them."""
+    """The viewer gets `frames` of the decoded `block`; None means all of them.
+
+    Where `latents` is given, the decoder is handed these latents of the block alone (none: no frames),
+    for decoders that start anew at each block.
+    """
 
     block: int
     frames: slice | None = None
+    latents: range | None = None
 
 
 Op = Pass | Prefill | Restart | Emit

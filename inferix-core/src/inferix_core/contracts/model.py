@@ -42,7 +42,8 @@ class PassInput:
     `latents` is `[B, L, C, h, w]` in the model's `latent_dtype`; `times` are one network time for each
     world and latent, `positions` one rotary position for each world and latent, Python numbers
     both. `conditions[b][e]` steers entry `e` of world `b`, under the guidance branch `branches[e]`;
-    `entry_lengths` are the entries' numbers of latents, the same for every world.
+    `entry_lengths` are the entries' numbers of latents, the same for every world; `step_size` is the
+    pass's, for models that are told it.
     """
 
     latents: Tensor
@@ -51,6 +52,7 @@ class PassInput:
     conditions: Sequence[Sequence[Conditions]]
     branches: Sequence[str]
     entry_lengths: Sequence[int]
+    step_size: float | None = None
 
 
 class Rotary(Protocol):

@@ -17,7 +17,7 @@ from inferix_core.events import Block, BlockRun, Timings
 from inferix_core.plan import Geometry, Op
 from inferix_core.runtime.building import build_parts, choose_device, choose_dtype
 from inferix_core.runtime.frames import to_uint8
-from inferix_core.runtime.loop import Finished, Loop, plan_shape
+from inferix_core.runtime.loop import Finished, Loop, Parts, plan_shape
 from inferix_core.runtime.noise import CounterNoise, NoiseSource
 from inferix_core.runtime.state import WorldState
 from inferix_core.runtime.transaction import Transaction
@@ -25,6 +25,7 @@ from inferix_core.runtime.world import World
 from inferix_core.signals import Signal
 
 if TYPE_CHECKING:
+    from inferix_core.contracts.decoder import Decoder
     from inferix_core.contracts.streamer import Streamer
 
 _MAX_SEED = 2**64 - 1
@@ -33,15 +34,31 @@ _MAX_SEED = 2**64 - 1
 class Engine:
     """Holds weights and the chosen components. `Engine.load` is the usual way to get one."""
 
-    def __init__(self, config: ResolvedConfig, catalog: Catalog) -> None:
-        """Builds every component, in the order that lets a mistake show before weights are read."""
+    def __init__(
+        self,
+        parts: Parts,
+        decoder: Decoder,
+        *,
+        seed: int = 0,
+        config: ResolvedConfig | None = None,
+        catalog: Catalog | None = None,
+    ) -> None:
+        """From components that stand already; `seed` is the default of new worlds."""
+        self._parts = parts
+        self._decoder = decoder
+        self._seed = seed
         self._config = config
         self._catalog = catalog
-        self._device = choose_device(config.run.device)
-        self._dtype = choose_dtype(config.run.dtype, self._device)
-        self._parts, self._decoder = build_parts(config, catalog, device=self._device, dtype=self._dtype)
-        self._loop = Loop(self._parts)
+        self._loop = Loop(parts)
         self._ids = count()
+
+    @classmethod
+    def build(cls, config: ResolvedConfig, catalog: Catalog) -> Engine:
+        """From a resolved configuration; components are built in an order that shows mistakes before weights are read."""
+        device = choose_device(config.run.device)
+        dtype = choose_dtype(config.run.dtype, device)
+        parts, decoder = build_parts(config, catalog, device=device, dtype=dtype)
+        return cls(parts, decoder, seed=config.run.seed, config=config, catalog=catalog)
 
     @classmethod
     def load(
@@ -60,7 +77,7 @@ class Engine:
         raw: Mapping[str, Any] = load_toml(Path(config)) if isinstance(config, str | Path) else dict(config or {})
         if model is not None:
             raw = {**raw, "model": {**raw.get("model", {}), "use": model}}
-        return cls(resolve(apply_overrides(raw, overrides), catalog), catalog)
+        return cls.build(resolve(apply_overrides(raw, overrides), catalog), catalog)
 
     @property
     def geometry(self) -> Geometry:
@@ -68,19 +85,29 @@ class Engine:
         return self._parts.model.geometry
 
     @property
-    def config(self) -> ResolvedConfig:
-        """The configuration that the engine was built from."""
+    def parts(self) -> Parts:
+        """The components that the loop works with, for benches and tools."""
+        return self._parts
+
+    @property
+    def decoder(self) -> Decoder:
+        """The decoder that turns latents into frames."""
+        return self._decoder
+
+    @property
+    def config(self) -> ResolvedConfig | None:
+        """The configuration that the engine was built from, if it was."""
         return self._config
 
     @property
     def device(self) -> torch.device:
         """Where the model runs."""
-        return self._device
+        return self._parts.device
 
     @property
     def dtype(self) -> torch.dtype:
         """The precision that the model runs in."""
-        return self._dtype
+        return self._parts.model.dtype
 
     def create_world(
         self,
@@ -96,7 +123,7 @@ class Engine:
         `seed` defaults to the configured one; `prefix` are clean latents `[L, C, h, w]` that the world starts
         with; `num_blocks` is the horizon for planners that need one; `noise` replaces the seeded noise.
         """
-        seed = self._config.run.seed if seed is None else seed
+        seed = self._seed if seed is None else seed
         if not 0 <= seed <= _MAX_SEED:
             raise ConfigError(f"Seeds go from 0 to 2**64 - 1; found {seed}.")
         if prefix is not None:
@@ -137,7 +164,7 @@ class Engine:
         """An opened streamer for a path or address, chosen by its suffix. Raises `OutputError` if it cannot be written."""
         from inferix_core.runtime.output import open_output  # streamers are no part of stepping a world
 
-        return open_output(str(target), geometry=self.geometry, catalog=self._catalog, options=overrides or {})
+        return open_output(str(target), geometry=self.geometry, catalog=self._catalog or Catalog.discover(), options=overrides or {})
 
     def report(self, summary: Mapping[str, Any]) -> None:
         """Tells the observers what a finished run measured."""
@@ -168,6 +195,9 @@ class Engine:
         if len(finished) != 1:
             raise PluginError(f"A plan must finish one block; the planner's finished {len(finished)}.")
         block = finished[0]
+        if len(block.span) == 0:
+            size = (0, self.geometry.frame_height, self.geometry.frame_width, 3)
+            return Block(block.block, torch.empty(size, dtype=torch.uint8), block.span, block.signal_ids, timings)
         with timings.span("decode"):
             frames, state.decoder_state = self._decoder.decode(block.latents, state.decoder_state)
             pixels = to_uint8(frames if block.frames is None else frames[block.frames])
@@ -179,4 +209,4 @@ class Engine:
             raise ConfigError(
                 f"A prefix is latents of shape [L, {', '.join(map(str, expected))}]; found {list(prefix.shape)}."
             )
-        return prefix.to(self._device, self._parts.model.latent_dtype)
+        return prefix.to(self._parts.device, self._parts.model.latent_dtype)

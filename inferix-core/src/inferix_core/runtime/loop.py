@@ -54,6 +54,14 @@ class Finished:
     signal_ids: tuple[str, ...]
     frames: slice | None = None
 
+    def emit(self, op: Emit) -> None:
+        """Narrows what the decoder and the viewer get of the block."""
+        self.frames = op.frames
+        if op.latents is not None:
+            start = self.span.start
+            self.latents = self.latents[op.latents.start - start : op.latents.stop - start]
+            self.span = op.latents
+
 
 class Loop:
     """Executes plans. Holds no state of any world."""
@@ -104,7 +112,7 @@ class Loop:
             for blocks, op in zip(finished, ops, strict=True):
                 for block in blocks:
                     if isinstance(op, Emit) and block.block == op.block:
-                        block.frames = op.frames
+                        block.emit(op)
 
     def _begin_prefix(self, state: WorldState, op: Prefill) -> Pass:
         """The given latents of a prefix block as a block in flight, and the clean pass over it."""
@@ -128,6 +136,7 @@ class Loop:
             for state, one in zip(states, passes, strict=True):
                 for entry in one.entries:
                     self._begin(state, entry)
+                    _pin(state, entry)
         with timings.span("commit" if passes[0].is_clean_only else "pass"):
             caches = [self._begin_kv(state, one, transaction) for state, one in zip(states, passes, strict=True)]
             run = PassRun([state.id for state in states], passes)
@@ -170,6 +179,7 @@ class Loop:
             conditions=conditions,
             branches=[entry.branch for entry in passes[0].entries],
             entry_lengths=[len(entry.latents) for entry in passes[0].entries],
+            step_size=passes[0].step_size,
         )
         hidden = model.embed(pass_input)
         for index, layer in enumerate(model.layers):
@@ -248,11 +258,24 @@ def _op_shape(op: Op) -> tuple[object, ...]:
     first = op.entries[0].block
     entries = tuple((e.block - first, len(e.latents), e.branch, e.reads_cache, e.weight == 0.0) for e in op.entries)
     blocks = (tuple(u.block - first for u in op.updates), tuple(b - first for b in op.commits))
-    return ("pass", op.cache, entries, blocks, tuple(b - first for b in op.finishes))
+    return ("pass", op.cache, op.step_size, entries, blocks, tuple(b - first for b in op.finishes))
 
 
 def _block(state: WorldState, entry: Entry) -> FlyingBlock:
     return state.flying[entry.block] if entry.block in state.flying else state.clean[entry.block]
+
+
+def _pin(state: WorldState, entry: Entry) -> None:
+    """Puts the prefix's latents in the place of the block's first ones, where the plan pins them."""
+    count, start = entry.num_pinned_latents, entry.latents.start
+    if count == 0:
+        return
+    if state.prefix is None or start + count > state.prefix.shape[0]:
+        raise PlanError(f"The plan pins latents {start}–{start + count - 1} of a prefix, which were not given.")
+    blocks = state.flying if entry.block in state.flying else state.clean
+    block = blocks[entry.block]
+    pinned = torch.cat([state.prefix[start : start + count].to(block.latents), block.latents[count:]])
+    blocks[entry.block] = replace(block, latents=pinned)
 
 
 def _latents_of(block: int, entries: Sequence[Entry]) -> range:

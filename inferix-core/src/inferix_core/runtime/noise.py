@@ -37,7 +37,8 @@ class CounterNoise:
     def _one(self, latent: int, level: int, shape: tuple[int, ...]) -> np.ndarray:
         count = int(np.prod(shape))
         num_pairs = (count + 1) // 2
-        generator = np.random.Philox(key=[self._seed, 0], counter=[0, latent, level, 0])
+        key, counter = np.array([[self._seed, 0, 0, 0], [0, latent, level, 0]], dtype=np.uint64)
+        generator = np.random.Philox(key=key[:2], counter=counter)
         words = generator.random_raw(2 * num_pairs).reshape(2, num_pairs)
         uniform = ((words >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
         radius = np.sqrt(-2.0 * np.log(uniform[0]))

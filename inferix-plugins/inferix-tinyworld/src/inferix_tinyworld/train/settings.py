@@ -18,7 +18,7 @@ class StageSettings(BaseModel):
 
     work_dir: Path = Field(Path("train"), description="folder for checkpoints, log, sheets and finished weights")
     num_steps: int = Field(1000, ge=1, description="optimizer steps; the cosine ends there")
-    learning_rate: float = Field(2e-3, gt=0, description="peak learning rate")
+    learning_rate: float = Field(6e-4, gt=0, description="peak learning rate")
     final_learning_rate: float = Field(2e-5, ge=0, description="learning rate at the last step")
     num_warmup_steps: int = Field(200, ge=1, description="steps of linear rise to the peak")
     weight_decay: float = Field(0.01, ge=0)
@@ -40,7 +40,8 @@ class VaeSettings(StageSettings):
     latent_dim: int = Field(16, ge=1)
     latent_noise: float = Field(0.15, ge=0, description="standard deviation of the noise on latents while training")
     latent_penalty: float = Field(1e-3, ge=0, description="weight of the mean square of the latents")
-    num_latent_ramp_steps: int = Field(1000, ge=1, description="steps over which noise and penalty rise from zero")
+    num_latent_ramp_steps: int = Field(1500, ge=1, description="steps over which noise and penalty rise from zero")
+    num_short_steps: int = Field(400, ge=0, description="first steps, on short clips of many scenes")
     object_weight: float = Field(5.0, ge=0, description="extra weight of pixels around the object")
     edge_weight: float = Field(1.0, ge=0, description="weight of the error of neighbouring pixels' differences")
     num_statistics_clips: int = Field(300, ge=1, description="clips behind the latents' mean and standard deviation")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,11 +29,9 @@ CONFIG = "vae.json"
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """One kind of training step."""
+class Part:
+    """One batch of clips."""
 
-    share: float
-    """Of all steps."""
     size: int
     """Height and width of the window."""
     num_clips: int
@@ -42,14 +41,18 @@ class Recipe:
     """Blocks before them that only fill the causal state, without gradients: the state of a long-lived world."""
 
 
-# Short clips collapse later in a long video, so only the few full-size steps are short.
-RECIPES = (
-    Recipe(share=0.32, size=32, num_clips=2, num_blocks=4),
-    Recipe(share=0.33, size=48, num_clips=1, num_blocks=4),
-    Recipe(share=0.10, size=64, num_clips=1, num_blocks=4),
-    Recipe(share=0.20, size=32, num_clips=2, num_blocks=3, num_seen_blocks=5),
-    Recipe(share=0.05, size=128, num_clips=1, num_blocks=1),
+# What makes it learn at all is many scenes in a step: with two, the mean colour of each step drowns everything else.
+FIRST_STEPS = (Part(size=16, num_clips=40, num_blocks=1),)
+"""For the first few hundred steps: short, so that there is room for most scenes."""
+# Short clips alone collapse later in a long video, so after that nearly everything is 45 frames or more.
+STEPS: tuple[tuple[float, tuple[Part, ...]], ...] = (
+    (0.30, (Part(size=24, num_clips=4, num_blocks=4),)),
+    (0.25, (Part(size=16, num_clips=8, num_blocks=4),)),
+    (0.15, (Part(size=48, num_clips=1, num_blocks=4), Part(size=16, num_clips=4, num_blocks=2))),
+    (0.20, (Part(size=24, num_clips=4, num_blocks=3, num_seen_blocks=5),)),
+    (0.10, (Part(size=128, num_clips=1, num_blocks=1), Part(size=16, num_clips=8, num_blocks=2))),
 )
+"""Share of the later steps and the batches that make up such a step."""
 
 
 def train_autoencoder(arguments: list[str]) -> None:
@@ -64,7 +67,9 @@ def train_autoencoder(arguments: list[str]) -> None:
         latent_std=(1.0,) * settings.latent_dim,
     )
     torch.manual_seed(settings.seed)
-    vae = WanVAE(config).to(pick_device(settings.device)).use_channels_last()
+    vae = WanVAE(config)
+    initialize(vae)
+    vae.to(pick_device(settings.device)).use_channels_last()
     training = MixedPrecision(vae, settings=settings)
     train_loop(
         settings,
@@ -104,55 +109,91 @@ def train_decoder(arguments: list[str]) -> None:
     )
 
 
+def initialize(vae: WanVAE) -> None:
+    """Variance-preserving weights, no biases, and residual branches that start small."""
+    for name, parameter in vae.named_parameters():
+        if name.endswith("bias"):
+            torch.nn.init.zeros_(parameter)
+        elif name.endswith("weight"):
+            torch.nn.init.normal_(parameter, std=parameter[0].numel() ** -0.5)
+            if name.endswith(("residual.6.weight", "proj.weight")):
+                parameter.data.mul_(0.1)
+
+
 def autoencoder_gradients(vae: WanVAE, settings: VaeSettings, step: int) -> dict[str, float]:
     """Gradients of one step for encoder and decoder; returns the parts of the loss."""
-    frames, near, num_seen, rng = _batch(vae, settings, step)
-    encoder_state: State | None = None
-    decoder_state: State | None = None
-    if num_seen:
-        with torch.no_grad():
-            latents, encoder_state = vae.encode(frames[:, :num_seen])
-            _, decoder_state = vae.decode_unclamped(latents, None)
-    latents, _ = vae.encode(frames[:, num_seen:], encoder_state)
     # Noise from the start would drown the latents before the encoder has learnt to use them.
     ramp = min(1.0, step / settings.num_latent_ramp_steps)
-    noisy = latents + ramp * settings.latent_noise * torch.randn(latents.shape, generator=rng).to(latents)
-    decoded, _ = vae.decode_unclamped(noisy, decoder_state)
-    loss, figures = reconstruction_loss(decoded, frames[:, num_seen:], near[:, num_seen:], settings)
-    size = latents.float().square().mean()
-    (loss + ramp * settings.latent_penalty * size).backward()
-    return {**figures, "latent": float(size.detach())}
+    totals: dict[str, float] = {}
+    for batch in _batches(vae, settings, step):
+        encoder_state: State | None = None
+        decoder_state: State | None = None
+        if batch.num_seen:
+            with torch.no_grad():
+                latents, encoder_state = vae.encode(batch.frames[:, : batch.num_seen])
+                _, decoder_state = vae.decode_unclamped(latents, None)
+        latents, _ = vae.encode(batch.frames[:, batch.num_seen :], encoder_state)
+        noisy = latents + ramp * settings.latent_noise * batch.noise_like(latents)
+        decoded, _ = vae.decode_unclamped(noisy, decoder_state)
+        loss, figures = reconstruction_loss(decoded, batch, settings)
+        size = latents.float().square().mean()
+        (batch.share * (loss + ramp * settings.latent_penalty * size)).backward()
+        for key, value in {**figures, "latent": float(size.detach())}.items():
+            totals[key] = totals.get(key, 0.0) + batch.share * value
+    return totals
 
 
 def decoder_gradients(vae: WanVAE, settings: VaeSettings, step: int) -> dict[str, float]:
     """Gradients of one step for the decoder alone; returns the parts of the loss."""
-    frames, near, num_seen, rng = _batch(vae, settings, step)
-    decoder_state: State | None = None
-    with torch.no_grad():
-        latents, _ = vae.encode(frames)
-        latents = latents + settings.latent_noise * torch.randn(latents.shape, generator=rng).to(latents)
-        num_seen_latents = 0 if num_seen == 0 else 1 + (num_seen - 1) // vae.config.temporal_stride
-        if num_seen:
-            _, decoder_state = vae.decode_unclamped(latents[:, :num_seen_latents], None)
-    decoded, _ = vae.decode_unclamped(latents[:, num_seen_latents:], decoder_state)
-    loss, figures = reconstruction_loss(decoded, frames[:, num_seen:], near[:, num_seen:], settings)
-    loss.backward()  # type: ignore[no-untyped-call]
-    return figures
+    totals: dict[str, float] = {}
+    for batch in _batches(vae, settings, step + settings.num_short_steps):
+        decoder_state: State | None = None
+        num_seen_latents = 0
+        with torch.no_grad():
+            latents, _ = vae.encode(batch.frames)
+            latents = latents + settings.latent_noise * batch.noise_like(latents)
+            if batch.num_seen:
+                num_seen_latents = 1 + (batch.num_seen - 1) // vae.config.temporal_stride
+                _, decoder_state = vae.decode_unclamped(latents[:, :num_seen_latents], None)
+        decoded, _ = vae.decode_unclamped(latents[:, num_seen_latents:], decoder_state)
+        loss, figures = reconstruction_loss(decoded, batch, settings)
+        (batch.share * loss).backward()  # type: ignore[no-untyped-call]
+        for key, value in figures.items():
+            totals[key] = totals.get(key, 0.0) + batch.share * value
+    return totals
 
 
-def reconstruction_loss(
-    decoded: Tensor, frames: Tensor, near: Tensor, settings: VaeSettings
-) -> tuple[Tensor, dict[str, float]]:
-    """Weighted absolute error of pixels and of differences of neighbours, and figures for the log.
+@dataclass(frozen=True)
+class Batch:
+    """Clips on the device, and what belongs to them in a step."""
 
-    `decoded` and `frames` are [B, T, 3, H, W], `near` [B, T, 1, H, W].
+    frames: Tensor
+    """[B, T, 3, H, W] in [-1, 1]"""
+    near: Tensor
+    """[B, T, 1, H, W], 1 close to the object and 0 elsewhere."""
+    num_seen: int
+    """How many of the frames only fill the causal state."""
+    share: float
+    """Of the step's learnt pixels."""
+    generator: torch.Generator
+
+    def noise_like(self, latents: Tensor) -> Tensor:
+        """Standard normal noise of that shape, the same whenever the step is run."""
+        return torch.randn(latents.shape, generator=self.generator).to(latents)
+
+
+def reconstruction_loss(decoded: Tensor, batch: Batch, settings: VaeSettings) -> tuple[Tensor, dict[str, float]]:
+    """Weighted error of pixels and of the differences of neighbours, and figures for the log.
+
+    `decoded` [B, T, 3, H, W] are the batch's frames after those that are only seen.
     """
-    error = decoded.float() - frames.float()
+    near = batch.near[:, batch.num_seen :]
+    error = decoded.float() - batch.frames[:, batch.num_seen :].float()
     weight = 1 + settings.object_weight * near
     across = (error[..., 1:] - error[..., :-1]).abs() * weight[..., 1:]
     down = (error[..., 1:, :] - error[..., :-1, :]).abs() * weight[..., 1:, :]
     total = weight.sum() * error.shape[2]
-    pixel = (error.abs() * weight).sum() / total
+    pixel = ((error.abs() + 2 * error.square()) * weight).sum() / total
     edge = (across.sum() + down.sum()) / total
     with torch.no_grad():
         object_error = (error.square() * near).sum() / (near.sum() * error.shape[2]).clamp_min(1)
@@ -202,15 +243,22 @@ def to_model(clips: Clips, vae: WanVAE) -> tuple[Tensor, Tensor]:
     return frames.to(vae.dtype), torch.from_numpy(clips.near).to(device)[:, :, None].float()
 
 
-def _batch(vae: WanVAE, settings: VaeSettings, step: int) -> tuple[Tensor, Tensor, int, torch.Generator]:
-    """Frames, nearness, how many of the frames only fill the state, and the step's noise generator."""
+def _batches(vae: WanVAE, settings: VaeSettings, step: int) -> Iterator[Batch]:
+    """The batches of a step, drawn from (seed, step)."""
     rng = np.random.default_rng([settings.seed, 1, step])
-    recipe = RECIPES[rng.choice(len(RECIPES), p=[r.share for r in RECIPES])]
-    num_blocks = recipe.num_seen_blocks + recipe.num_blocks
-    clips = sample_clips(rng, num_clips=recipe.num_clips, num_blocks=num_blocks, size=recipe.size)
-    frames, near = to_model(clips, vae)
-    num_seen = 0 if recipe.num_seen_blocks == 0 else 12 * recipe.num_seen_blocks - 3
-    return frames, near, num_seen, torch.Generator().manual_seed(settings.seed * 1_000_003 + step)
+    parts = STEPS[rng.choice(len(STEPS), p=[share for share, _ in STEPS])][1]
+    if step < settings.num_short_steps:
+        parts = FIRST_STEPS
+    pixels = [part.num_clips * part.size**2 * 12 * part.num_blocks for part in parts]
+    generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + step)
+    for part, num_pixels in zip(parts, pixels, strict=True):
+        num_blocks = part.num_seen_blocks + part.num_blocks
+        clips = sample_clips(rng, num_clips=part.num_clips, num_blocks=num_blocks, size=part.size)
+        frames, near = to_model(clips, vae)
+        num_seen = 0 if part.num_seen_blocks == 0 else 12 * part.num_seen_blocks - 3
+        yield Batch(
+            frames=frames, near=near, num_seen=num_seen, share=num_pixels / sum(pixels), generator=generator
+        )
 
 
 def _prepare(settings: VaeSettings, *, name: str) -> None:

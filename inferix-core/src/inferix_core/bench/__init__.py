@@ -1,0 +1,1 @@
+"""Benchmarks: paired measurements in one run, printed as ratios."""

@@ -1,0 +1,155 @@
+"""The main job behind `inferix generate`: a world is run into a file while a progress bar says how far it is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from inferix_core.runtime.engine import Engine
+
+if TYPE_CHECKING:
+    from inferix_core.cli.request import GenerateRequest
+    from inferix_core.contracts.streamer import Streamer
+    from inferix_core.events import Block
+
+SPAN_LABELS = {"encode": "conditions", "pass": "denoise", "commit": "clean pass", "decode": "decode", "write": "write"}
+
+
+@dataclass(slots=True)
+class RunReport:
+    """What a run made and how long each part took."""
+
+    fps: float
+    num_frames: int = 0
+    num_blocks: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+    first_frame_seconds: float = 0.0
+    total_seconds: float = 0.0
+
+    def count(self, block: Block, *, write_seconds: float) -> None:
+        """Adds one written block."""
+        self.num_frames += len(block.frames)
+        self.num_blocks += 1
+        for name, seconds in {**block.timings.seconds, "write": write_seconds}.items():
+            self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+
+    @property
+    def frames_per_second(self) -> float:
+        """Viewer frames made and written in a second of wall time."""
+        return self.num_frames / self.total_seconds if self.total_seconds else 0.0
+
+    def as_mapping(self) -> Mapping[str, Any]:
+        """The report as plain data, for observers."""
+        return {
+            "num_frames": self.num_frames,
+            "num_blocks": self.num_blocks,
+            "frames_per_second": self.frames_per_second,
+            "first_frame_seconds": self.first_frame_seconds,
+            "span_seconds": dict(self.seconds),
+        }
+
+
+def run_generation(request: GenerateRequest, console: Console) -> RunReport:
+    """Generates what the request asks for.
+
+    On Ctrl-C and on errors every block that was written stays readable; the exception goes on to the caller.
+    """
+    if request.config.run.num_threads is not None:
+        torch.set_num_threads(request.config.run.num_threads)
+    with console.status("Loading the model …"):
+        engine = Engine.build(request.config, request.catalog)
+    num_frames = round(request.seconds * engine.geometry.fps)
+    world = engine.create_world(request.prompt)
+    for timed in request.signals:
+        engine.check_signal(timed.signal)
+    report = RunReport(engine.geometry.fps)
+    with ExitStack() as stack:
+        stack.callback(world.close)
+        outputs: list[Streamer] = []
+        for target, options in _targets(request, num_frames):
+            output = engine.open_output(target, overrides=options)
+            stack.callback(output.close)
+            outputs.append(output)
+        started = time.perf_counter()
+        stack.callback(_print_interrupted, console, report, request, num_frames)
+        with _progress(console) as progress:
+            task = progress.add_task(request.output, total=num_frames, block=0, rate=0.0)
+            for block in world.run(num_frames=num_frames, signals=request.signals):
+                _write(block, outputs, report, started)
+                _show(progress, task, report)
+    report.total_seconds = time.perf_counter() - started
+    engine.report(report.as_mapping())
+    _print_summary(console, report, request)
+    return report
+
+
+def contact_sheet_path(output: str) -> str:
+    """Where the contact sheet of an output lies: beside it, under the same name."""
+    path = Path(output)
+    return str(path.with_name(f"{path.stem or path.name}.png"))
+
+
+def _targets(request: GenerateRequest, num_frames: int) -> list[tuple[str, dict[str, Any]]]:
+    targets: list[tuple[str, dict[str, Any]]] = [(request.output, {})]
+    if request.contact_sheet:
+        targets.append((contact_sheet_path(request.output), {"num_frames_total": num_frames}))
+    return targets
+
+
+def _write(block: Block, outputs: Sequence[Streamer], report: RunReport, started: float) -> None:
+    begun = time.perf_counter()
+    for output in outputs:
+        output.write(block)
+    now = time.perf_counter()
+    if report.num_blocks == 0:
+        report.first_frame_seconds = now - started
+    report.count(block, write_seconds=now - begun)
+    report.total_seconds = now - started
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total} frames · block {task.fields[block]}"),
+        TextColumn("{task.fields[rate]:.1f} frames/s ·"),
+        TimeRemainingColumn(),
+        TextColumn("left"),
+        console=console,
+    )
+
+
+def _show(progress: Progress, task: TaskID, report: RunReport) -> None:
+    progress.update(task, completed=report.num_frames, block=report.num_blocks, rate=report.frames_per_second)
+
+
+def _print_interrupted(console: Console, report: RunReport, request: GenerateRequest, num_frames: int) -> None:
+    if 0 < report.num_frames < num_frames:
+        seconds = report.num_frames / report.fps
+        console.print(f"Stopped early: {report.num_frames} frames ({seconds:.2f} s) are safe in {request.output}")
+
+
+def _print_summary(console: Console, report: RunReport, request: GenerateRequest) -> None:
+    video_seconds = report.num_frames / report.fps
+    console.print(
+        f"{report.num_frames} frames ({video_seconds:.2f} s at {report.fps:g} fps) in {report.total_seconds:.2f} s: "
+        f"[bold]{report.frames_per_second:.1f} frames/s[/bold], first frames after {report.first_frame_seconds:.2f} s"
+    )
+    table = Table("part", "ms per block", "share", box=None)
+    for name, label in SPAN_LABELS.items():
+        seconds = report.seconds.get(name, 0.0)
+        share = seconds / report.total_seconds if report.total_seconds else 0.0
+        table.add_row(label, f"{1000.0 * seconds / report.num_blocks:.1f}", f"{share:.0%}")
+    console.print(table)
+    console.print(f"Video: {Path(request.output).resolve()}")
+    if request.contact_sheet:
+        console.print(f"Contact sheet: {Path(contact_sheet_path(request.output)).resolve()}")

@@ -1,0 +1,65 @@
+"""One JSON schema for everything that is installed, for editors and for `inferix schema`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from inferix_core.catalog import Catalog, Component
+from inferix_core.configuration.skeleton import PROFILERS, SECTIONS, RunConfig
+from inferix_core.specs import Kind, ModelSpec
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def schema(catalog: Catalog) -> dict[str, Any]:
+    """The JSON schema of a configuration file, in which each component's table is told apart by `use`.
+
+    No key is required: what a file leaves out may come from the model's preset.
+    """
+    result = RunConfig.model_json_schema()
+    definitions: dict[str, Any] = {}
+    tables = {kind: _table(kind, catalog, definitions) for kind in (*SECTIONS, Kind.PROFILER)}
+    properties = result["properties"]
+    kv: dict[str, Any] = {"type": "object", "additionalProperties": False, "properties": {}}
+    kv["description"] = properties["kv"]["description"]
+    kv_descriptions = result["$defs"]["KVSection"]["properties"]
+    for kind, path in SECTIONS.items():
+        if len(path) == 1:
+            properties[path[0]] = {"description": properties[path[0]]["description"], **tables[kind]}
+        else:
+            kv["properties"][path[1]] = {"description": kv_descriptions[path[1]]["description"], **tables[kind]}
+    properties["kv"] = kv
+    properties[PROFILERS] = {
+        "description": properties[PROFILERS]["description"],
+        "type": "array",
+        "items": tables[Kind.PROFILER],
+    }
+    return {"$schema": DIALECT, **result, "title": "Inferix configuration", "$defs": definitions}
+
+
+def _table(kind: Kind, catalog: Catalog, definitions: dict[str, Any]) -> dict[str, Any]:
+    components = catalog.components(kind)
+    names = [component.name for component in components]
+    references = []
+    for component in components:
+        key = f"{kind.slug}.{component.qualified_name}"
+        accepted = [component.qualified_name]
+        if names.count(component.name) == 1:
+            accepted.insert(0, component.name)
+        definitions[key] = _definition(component, accepted, key, definitions)
+        references.append({"$ref": f"#/$defs/{key}"})
+    return {"anyOf": references} if references else {"type": "object", "maxProperties": 0}
+
+
+def _definition(
+    component: Component, accepted: list[str], key: str, definitions: dict[str, Any]
+) -> dict[str, Any]:
+    own = component.spec.config.model_json_schema(ref_template=f"#/$defs/{key}.{{model}}")
+    for name, nested in own.pop("$defs", {}).items():
+        definitions[f"{key}.{name}"] = nested
+    own.pop("required", None)
+    use = {"enum": accepted, "description": f"Chooses the {component.kind.noun} '{component.name}'."}
+    properties = {"use": use, **own.get("properties", {})}
+    if isinstance(component.spec, ModelSpec) and component.spec.presets:
+        properties["preset"] = {"enum": list(component.spec.presets), "description": "One of the model's presets."}
+    return {**own, "title": component.name, "description": component.spec.summary, "properties": properties}

@@ -1,0 +1,80 @@
+"""The skeleton of a run's configuration: the sections there are, before any plugin is asked about its keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from inferix_core.specs import Kind
+
+SECTIONS: Mapping[Kind, tuple[str, ...]] = {
+    Kind.MODEL: ("model",),
+    Kind.PLANNER: ("planner",),
+    Kind.SOLVER: ("solver",),
+    Kind.KV_STORE: ("kv", "store"),
+    Kind.KV_POLICY: ("kv", "policy"),
+    Kind.KV_CODEC: ("kv", "codec"),
+    Kind.ATTENTION: ("attention",),
+    Kind.DECODER: ("decoder",),
+    Kind.QUANTIZER: ("quantizer",),
+    Kind.PARALLEL: ("parallel",),
+}
+"""Where each kind that is chosen once has its table. Profilers are a list, streamers are chosen by their target."""
+
+PROFILERS = "profilers"
+_STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Section(BaseModel):
+    """One component's table: `use` names the component, every other key is its own."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+
+    use: str | None = Field(None, description="The component's name, bare or `distribution:name`.")
+
+
+class ModelSection(Section):
+    """The model's table."""
+
+    preset: str | None = Field(None, description="One of the model's named presets, merged over its own defaults.")
+
+
+class KVSection(BaseModel):
+    """The tables of the KV cache."""
+
+    model_config = _STRICT
+
+    store: Section = Field(Section(), description="Where pages lie.")
+    policy: Section = Field(Section(), description="Which latents stay and which are visible.")
+    codec: Section = Field(Section(), description="In which precision pages are kept; none keeps the model's own.")
+
+
+class RunSettings(BaseModel):
+    """What belongs to a run and to no component."""
+
+    model_config = _STRICT
+
+    seed: int = Field(0, ge=0, le=2**64 - 1, description="The seed of worlds that are given none of their own.")
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = Field(
+        "auto", description="Where the model runs: auto, cpu, mps, cuda or cuda:N; auto is CUDA where there is one."
+    )
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="The precision the model runs in; auto is what is fastest on the device."
+    )
+    num_threads: int | None = Field(None, ge=1, description="CPU threads for the model; the default is torch's own.")
+
+
+class RunConfig(RunSettings):
+    """Everything a configuration file may hold."""
+
+    model: ModelSection = Field(ModelSection(), description="The world model.")
+    planner: Section = Field(Section(), description="In which order blocks are passed, and at which levels.")
+    solver: Section = Field(Section(), description="How a prediction updates the latents.")
+    kv: KVSection = Field(KVSection(), description="The KV cache.")
+    attention: Section = Field(Section(), description="The attention kernel.")
+    decoder: Section = Field(Section(), description="How latents become frames.")
+    quantizer: Section = Field(Section(), description="How weights are packed; none leaves them as they are.")
+    parallel: Section = Field(Section(), description="How a world is spread over ranks; none runs it on one.")
+    profilers: tuple[Section, ...] = Field((), description="What measures the run.", strict=False)

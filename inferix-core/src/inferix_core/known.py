@@ -1,0 +1,50 @@
+"""Which official distribution brings what, so that a failed lookup can say what to install."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from inferix_core.specs import Kind
+
+KNOWN_COMPONENTS: Mapping[str, Mapping[Kind, tuple[str, ...]]] = {
+    "inferix-tinyworld": {Kind.MODEL: ("tinyworld",)},
+    "inferix-wan": {Kind.MODEL: ("self-forcing", "causvid")},
+    "inferix-magi": {Kind.MODEL: ("magi-1",)},
+    "inferix-kvstore": {
+        Kind.KV_STORE: ("paged", "ring", "offload"),
+        Kind.KV_POLICY: ("sink-window", "window", "selective"),
+        Kind.KV_CODEC: ("int8", "fp8", "int4"),
+    },
+    "inferix-parallel": {Kind.PARALLEL: ("ulysses", "ring", "hybrid", "adaptive")},
+}
+"""Distribution to the names of its components, for each kind."""
+
+KNOWN_TARGETS: Mapping[str, tuple[str, ...]] = {
+    "inferix-stream": (".mp4", ".gif", ".png", "folder", ".m3u8", "rtmp"),
+}
+"""Distribution to the suffixes, schemes and "folder" that its streamers write to."""
+
+
+def distributions_with_more(kind: Kind, installed: set[str]) -> list[str]:
+    """The official distributions that bring components of `kind` whose names are not `installed`."""
+    return [
+        distribution
+        for distribution, kinds in KNOWN_COMPONENTS.items()
+        if any(name not in installed for name in kinds.get(kind, ()))
+    ]
+
+
+def distribution_of(kind: Kind, name: str) -> str | None:
+    """The official distribution that brings this component, if there is one."""
+    for distribution, kinds in KNOWN_COMPONENTS.items():
+        if name in kinds.get(kind, ()):
+            return distribution
+    return None
+
+
+def distribution_of_target(target: str) -> str | None:
+    """The official distribution that writes to this suffix, scheme or "folder", if there is one."""
+    for distribution, targets in KNOWN_TARGETS.items():
+        if target in targets:
+            return distribution
+    return None

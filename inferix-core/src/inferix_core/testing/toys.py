@@ -1,0 +1,155 @@
+"""Light, deterministic components for tests: a model whose every part matters, and a decoder with memory.
+
+Letters: B worlds, L latents, C channels, N tokens, H heads, D head dim.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from inferix_core.contracts.model import Condition, Conditions, LayerContext, PassInput
+from inferix_core.errors import SignalError
+from inferix_core.plan import Entry, FieldShape, Geometry, KVLayout, Level, Op, Pass, Prefill, Progress, Update
+from inferix_core.signals import Signal
+
+CHANNELS, HEIGHT, WIDTH = 2, 2, 4
+HEADS, HEAD_DIM = 2, 4
+ACTIONS = ("none", "left", "right")
+
+
+class ToyRotary:
+    """Turns pairs of elements by an angle that is the position itself."""
+
+    def rotate(self, x: Tensor, positions: Sequence[Sequence[int]]) -> Tensor:
+        """See `Rotary.rotate`."""
+        angles = torch.tensor(positions, dtype=torch.float64)
+        angles = angles.repeat_interleave(x.shape[1] // angles.shape[1], dim=1)[:, :, None, None]
+        even, odd = x[..., 0::2], x[..., 1::2]
+        cos, sin = torch.cos(angles).to(x.dtype), torch.sin(angles).to(x.dtype)
+        return torch.stack([even * cos - odd * sin, even * sin + odd * cos], dim=-1).flatten(-2)
+
+
+@dataclass(frozen=True, slots=True)
+class _Hidden:
+    tokens: Tensor
+    times: Tensor
+    num_latents: int
+
+
+class ToyModel:
+    """Two layers of attention over 8 tokens a latent; prompts and actions become condition tokens."""
+
+    def __init__(self, *, seed: int = 0, dtype: torch.dtype = torch.float32) -> None:
+        width = HEADS * HEAD_DIM
+        generator = torch.Generator().manual_seed(seed)
+        self.geometry = Geometry((CHANNELS, HEIGHT, WIDTH), HEIGHT * WIDTH, 4 * HEIGHT, 4 * WIDTH, fps=8.0)
+        shape = FieldShape((HEADS, HEAD_DIM))
+        self.layout = KVLayout(2, HEIGHT * WIDTH, {"k": shape, "v": shape})
+        self.dtype = self.latent_dtype = dtype
+        self._into = torch.randn(CHANNELS, width, generator=generator)
+        self._out = torch.randn(width, CHANNELS, generator=generator) * 0.3
+        self.layers = [_ToyLayer(generator, width) for _ in range(self.layout.num_layers)]
+
+    def encode(self, signal: Signal, previous: Conditions | None) -> Conditions:
+        """See `Model.encode`; every prompt but the empty one is understood."""
+        if signal.action is not None and signal.action not in ACTIONS:
+            raise SignalError(f"The toy model has no action '{signal.action}'. It has: {', '.join(ACTIONS)}.")
+        if signal.prompt == "":
+            raise SignalError("The toy model was given an empty prompt; it takes any other.")
+        text = (previous or {}).get("text")
+        if text is None or signal.prompt is not None:
+            text = Condition(_tokens(signal.prompt or "nothing", count=3))
+        return {"text": text, "action": Condition(_tokens(signal.action or "none", count=1))}
+
+    def embed(self, pass_input: PassInput) -> _Hidden:
+        """See `Model.embed`."""
+        latents = pass_input.latents
+        tokens = torch.einsum("blchw,cd->blhwd", latents.float(), self._into).flatten(1, 3)
+        return _Hidden(tokens, torch.tensor(pass_input.times), latents.shape[1])
+
+    def head(self, state: _Hidden) -> Tensor:
+        """See `Model.head`."""
+        grid = (state.tokens @ self._out).unflatten(1, (state.num_latents, HEIGHT, WIDTH))
+        return grid.permute(0, 1, 4, 2, 3).to(self.dtype)
+
+
+class _ToyLayer:
+    def __init__(self, generator: torch.Generator, width: int) -> None:
+        self._qkv = torch.randn(width, 3 * width, generator=generator) * 0.5
+        self._cross = torch.randn(width, 2 * width, generator=generator) * 0.5
+        self._rotary = ToyRotary()
+
+    def __call__(self, state: _Hidden, context: LayerContext) -> _Hidden:
+        shift = (state.times * 0.01).repeat_interleave(HEIGHT * WIDTH, dim=1).unsqueeze(-1)
+        x = torch.tanh(state.tokens + shift)
+        q, k, v = (part.unflatten(-1, (HEADS, HEAD_DIM)) for part in (x @ self._qkv).chunk(3, dim=-1))
+        x = x + context.attend(q, k, v, rotary=self._rotary).flatten(2)
+        x = x + context.attend_conditions(q, ("text", "action"), self._project).flatten(2)
+        return _Hidden(x, state.times, state.num_latents)
+
+    def _project(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        keys, values = (tokens @ self._cross).unflatten(-1, (2 * HEADS, HEAD_DIM)).chunk(2, dim=2)
+        return keys, values
+
+
+class ToyPlanner:
+    """Blocks of `num_block_latents`, two denoising passes and a clean one."""
+
+    def __init__(self, *, num_block_latents: int = 2) -> None:
+        self.num_block_latents = num_block_latents
+        self.levels = (Level(0, 1000.0, 1.0), Level(1, 500.0, 0.5), Level(2, 0.0, 0.0))
+
+    def plan(self, progress: Progress) -> Sequence[Op]:
+        """See `Planner.plan`."""
+        block, size = progress.num_finished, self.num_block_latents
+        if progress.horizon is not None and block >= progress.horizon:
+            return ()
+        latents = range(block * size, (block + 1) * size)
+        noise, half, clean = self.levels
+        entries = {level: Entry(block, latents, latents.start, level) for level in self.levels}
+        if latents.stop <= progress.num_prefix_latents:
+            return (Prefill(entries[clean]),)
+        return (
+            Pass((entries[noise],), updates=(Update(block, noise, half),)),
+            Pass((entries[half],), updates=(Update(block, half, clean),)),
+            Pass((entries[clean],), commits=(block,), finishes=(block,)),
+        )
+
+
+class ToySolver:
+    """Predictions are velocities from clean to noise; every move but the last draws fresh noise."""
+
+    def update(
+        self, latents: Tensor, prediction: Tensor, *, level: Level, target: Level, noise: Any, history: Any
+    ) -> tuple[Tensor, Any]:
+        """See `Solver.update`."""
+        clean = torch.tanh(latents - level.sigma * prediction)
+        if target.sigma == 0.0:
+            return clean, None
+        return (1.0 - target.sigma) * clean + target.sigma * noise(), None
+
+
+class ToyDecoder:
+    """Frames that mix each latent with the one before it, so that a lost state shows."""
+
+    def decode(self, latents: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """See `Decoder.decode`."""
+        frames = []
+        for latent in latents:
+            mixed = latent if state is None else 0.5 * (latent + state)
+            picture = mixed.mean(0, keepdim=True).expand(3, -1, -1)
+            picture = picture.repeat_interleave(4, dim=1).repeat_interleave(4, dim=2)
+            frames += [picture] * (1 if state is None else 4)
+            state = latent
+        return torch.stack(frames), state
+
+
+def _tokens(text: str, *, count: int) -> Tensor:
+    generator = torch.Generator().manual_seed(zlib.crc32(text.encode()))
+    return torch.randn(1, count, HEADS * HEAD_DIM, generator=generator)

@@ -1,0 +1,67 @@
+"""What users may set for each component of this package; free of torch."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from inferix_core.specs import ComponentConfig
+from pydantic import Field, model_validator
+
+Size = Literal["1.3B", "mid", "tiny-random"]
+RANDOM_WEIGHTS = "random"
+
+
+class SelfForcingPlannerConfig(ComponentConfig):
+    """How Self Forcing denoises a block."""
+
+    num_block_latents: int = Field(3, ge=1, description="Latents generated together.")
+    steps: tuple[int, ...] = Field(
+        (1000, 750, 500, 250),
+        min_length=1,
+        description="Noise levels of the denoising passes, from 1000 (noise) down towards 0 (clean).",
+    )
+    warp: bool = Field(True, description="Whether `steps` count before the shift is applied.")
+    shift: float = Field(5.0, gt=0.0, description="How far the schedule is pressed towards noise; 1 is not at all.")
+    clean_time: float = Field(
+        0.0, ge=0.0, le=1000.0, description="The time the network is told in the pass that commits a finished block."
+    )
+    independent_first_latent: bool = Field(
+        False, description="Whether the first latent of a world, or of its prefix, is a block of its own."
+    )
+
+    @model_validator(mode="after")
+    def _steps_descend(self) -> Self:
+        if any(not 0 < step <= 1000 for step in self.steps):
+            raise ValueError(f"steps are {list(self.steps)}, but each must be above 0 and at most 1000")
+        if any(after >= before for before, after in zip(self.steps, self.steps[1:], strict=False)):
+            raise ValueError(f"steps are {list(self.steps)}, but they must descend, e.g. [1000, 750, 500, 250]")
+        return self
+
+
+class FewStepSolverConfig(ComponentConfig):
+    """The few-step solver has nothing to set."""
+
+
+class SelfForcingConfig(ComponentConfig):
+    """The Self Forcing model."""
+
+    checkpoint: str = Field(
+        RANDOM_WEIGHTS,
+        description="A .pt, .pth or .safetensors file, a sharded index, a folder of one of these, or 'random'.",
+    )
+    size: Size = Field("1.3B", description="Dimensions of the network.")
+    height: int = Field(480, ge=1, description="Frame height in pixels; a multiple of 16.")
+    width: int = Field(832, ge=1, description="Frame width in pixels; a multiple of 16.")
+    fps: float = Field(16.0, gt=0.0, description="Frames per second of the video.")
+    weights_seed: int = Field(0, ge=0, description="Seeds the weights if the checkpoint is 'random'.")
+
+
+class WanVaeDecoderConfig(ComponentConfig):
+    """The decoder of the Wan VAE."""
+
+    checkpoint: str = Field(
+        RANDOM_WEIGHTS, description="Wan2.1_VAE.pth or the same tensors in another container, or 'random'."
+    )
+    base_dim: int = Field(96, ge=1, description="Channels at full resolution.")
+    num_res_blocks: int = Field(2, ge=1, description="Residual blocks at each resolution of the encoder.")
+    weights_seed: int = Field(0, ge=0, description="Seeds the weights if the checkpoint is 'random'.")

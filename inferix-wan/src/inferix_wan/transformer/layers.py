@@ -1,0 +1,117 @@
+"""The parts of a transformer block: normalisation, modulation by the time, attention, feed-forward.
+
+Letters: B worlds, N tokens, G groups of tokens that share a time, T condition tokens, H heads, D head dim.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from inferix_core.contracts.model import LayerContext, Rotary
+from torch import Tensor, nn
+
+from inferix_wan.transformer.config import TransformerConfig
+
+
+class RMSNorm(nn.Module):
+    """Root-mean-square normalisation over the last axis: float32 inside, cast back, then times a weight."""
+
+    def __init__(self, dim: int, *, eps: float) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`x` [..., dim] normalised."""
+        wide = x.float()
+        scale = torch.linalg.vecdot(wide, wide).div(x.shape[-1]).add(self.eps).rsqrt()
+        return (wide * scale.unsqueeze(-1)).to(x.dtype) * self.weight
+
+
+def modulated_norm(x: Tensor, *, shift: Tensor, scale: Tensor, eps: float) -> Tensor:
+    """LayerNorm(x) * (1 + scale) + shift for `x` [B, N, dim] and `shift`, `scale` [B, G, dim]."""
+    dim = x.shape[-1]
+    if scale.shape[0] == 1 and scale.shape[1] == 1:  # one time for all: the norm's own affine step does it
+        return F.layer_norm(x, (dim,), (1 + scale).view(dim), shift.view(dim), eps)
+    normed = grouped(F.layer_norm(x, (dim,), eps=eps), scale.shape[1])
+    return torch.addcmul(shift.unsqueeze(2), normed, (1 + scale).unsqueeze(2)).flatten(1, 2)
+
+
+def gated_add(x: Tensor, change: Tensor, *, gate: Tensor) -> Tensor:
+    """x + change * gate for `x`, `change` [B, N, dim] and `gate` [B, G, dim]."""
+    num_groups = gate.shape[1]
+    return torch.addcmul(grouped(x, num_groups), grouped(change, num_groups), gate.unsqueeze(2)).flatten(1, 2)
+
+
+def grouped(x: Tensor, num_groups: int) -> Tensor:
+    """[B, N, dim] -> [B, G, N / G, dim]."""
+    return x.unflatten(1, (num_groups, -1))
+
+
+class SelfAttention(nn.Module):
+    """Attention of the pass's tokens over everything that their entries may see.
+
+    Queries and keys are normalised over the full width and handed on unrotated.
+    """
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        dim = config.dim
+        self.num_heads = config.num_heads
+        self.q = nn.Linear(dim, dim)
+        self.k = nn.Linear(dim, dim)
+        self.v = nn.Linear(dim, dim)
+        self.o = nn.Linear(dim, dim)
+        self.norm_q = RMSNorm(dim, eps=config.eps)
+        self.norm_k = RMSNorm(dim, eps=config.eps)
+
+    def forward(self, x: Tensor, context: LayerContext, rotary: Rotary) -> Tensor:
+        """`x` [B, N, dim] -> [B, N, dim]."""
+        heads = (self.num_heads, -1)
+        q = self.norm_q(self.q(x)).unflatten(-1, heads)  # [B, N, H, D]
+        k = self.norm_k(self.k(x)).unflatten(-1, heads)
+        v = self.v(x).unflatten(-1, heads)
+        attended = context.attend(q, k, v, rotary=rotary)
+        return cast(Tensor, self.o(attended.flatten(-2)))
+
+
+class CrossAttention(nn.Module):
+    """Attention of the pass's tokens over the named parts of their conditions."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        dim = config.dim
+        self.num_heads = config.num_heads
+        self.parts = config.condition_parts
+        self.q = nn.Linear(dim, dim)
+        self.k = nn.Linear(dim, dim)
+        self.v = nn.Linear(dim, dim)
+        self.o = nn.Linear(dim, dim)
+        self.norm_q = RMSNorm(dim, eps=config.eps)
+        self.norm_k = RMSNorm(dim, eps=config.eps)
+
+    def project(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values [..., T, H, D] of condition tokens [..., T, dim]."""
+        heads = (self.num_heads, -1)
+        return self.norm_k(self.k(tokens)).unflatten(-1, heads), self.v(tokens).unflatten(-1, heads)
+
+    def forward(self, x: Tensor, context: LayerContext) -> Tensor:
+        """`x` [B, N, dim] -> [B, N, dim]."""
+        q = self.norm_q(self.q(x)).unflatten(-1, (self.num_heads, -1))
+        attended = context.attend_conditions(q, self.parts, self.project)
+        return cast(Tensor, self.o(attended.flatten(-2)))
+
+
+def feed_forward(config: TransformerConfig) -> nn.Sequential:
+    """Linear, GELU (tanh), Linear."""
+    return nn.Sequential(
+        nn.Linear(config.dim, config.ffn_dim), nn.GELU(approximate="tanh"), nn.Linear(config.ffn_dim, config.dim)
+    )
+
+
+def split_modulation(table: Tensor, embedding: Tensor) -> Sequence[Tensor]:
+    """The vectors [B, G, dim] of a learned `table` [1, K, dim] added to a time's `embedding` [B, G, K or 1, dim]."""
+    return (table + embedding).unbind(2)

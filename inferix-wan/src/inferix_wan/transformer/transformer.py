@@ -1,0 +1,156 @@
+"""The causal Wan 2.1 transformer: latents in, flow out, with self-attention left to the engine.
+
+Letters: B worlds, L latents of a pass, C channels, S tokens of a latent, N = L * S tokens, G groups of tokens that
+share a time (1 or L), T text tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from inferix_core.contracts.model import Layer, LayerContext, PassInput
+from torch import Tensor, nn
+
+from inferix_wan.transformer.config import TransformerConfig
+from inferix_wan.transformer.embedding import patches, sinusoid, unpatched
+from inferix_wan.transformer.layers import (
+    CrossAttention,
+    SelfAttention,
+    feed_forward,
+    gated_add,
+    modulated_norm,
+    split_modulation,
+)
+from inferix_wan.transformer.rotary import GridRotary
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PassState:
+    """What goes from layer to layer: the tokens change, the rest belongs to the pass.
+
+    `tokens` [B, N, dim]; `time` [B, G, 1, dim] for the head; `modulation` [B, G, 6, dim] for the blocks;
+    `grid` is (latents, rows, columns) of tokens.
+    """
+
+    tokens: Tensor
+    time: Tensor
+    modulation: Tensor
+    rotary: GridRotary
+    grid: tuple[int, int, int]
+
+
+class TransformerBlock(nn.Module):
+    """Self-attention, cross-attention, feed-forward; the first and last are modulated by the time."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.eps = config.eps
+        self.self_attn = SelfAttention(config)
+        self.norm3 = nn.LayerNorm(config.dim, eps=config.eps)
+        self.cross_attn = CrossAttention(config)
+        self.ffn = feed_forward(config)
+        self.modulation = nn.Parameter(torch.randn(1, 6, config.dim) / config.dim**0.5)
+
+    def forward(self, state: PassState, context: LayerContext) -> PassState:
+        """The state with new tokens."""
+        shift, scale, gate, ffn_shift, ffn_scale, ffn_gate = split_modulation(self.modulation, state.modulation)
+        x = state.tokens
+        normed = modulated_norm(x, shift=shift, scale=scale, eps=self.eps)
+        x = gated_add(x, self.self_attn(normed, context, state.rotary), gate=gate)
+        x = x + self.cross_attn(self.norm3(x), context)
+        normed = modulated_norm(x, shift=ffn_shift, scale=ffn_scale, eps=self.eps)
+        x = gated_add(x, self.ffn(normed), gate=ffn_gate)
+        return replace(state, tokens=x)
+
+
+class Head(nn.Module):
+    """The state after the last block to the prediction."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.eps = config.eps
+        self.patch_size = config.patch_size[1:]
+        rows, columns = self.patch_size
+        self.head = nn.Linear(config.dim, config.out_channels * rows * columns)
+        self.modulation = nn.Parameter(torch.randn(1, 2, config.dim) / config.dim**0.5)
+
+    def forward(self, state: PassState) -> Tensor:
+        """The predicted flow (noise minus clean) [B, L, C, h, w]."""
+        shift, scale = split_modulation(self.modulation, state.time)
+        tokens = self.head(modulated_norm(state.tokens, shift=shift, scale=scale, eps=self.eps))
+        return unpatched(tokens, grid=state.grid, patch_size=self.patch_size)
+
+
+class CausalWanTransformer(nn.Module):
+    """The network of Self Forcing and its relatives, as the core's loop runs it: `embed`, `layers`, `head`.
+
+    `head` is the module of that name. State-dict keys are the official ones. Nothing is kept between passes but
+    rotation tables, gradients flow through every method, and the host never waits for the device.
+    """
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.config = config
+        dim = config.dim
+        self.patch_embedding = nn.Conv3d(config.in_channels, dim, config.patch_size, stride=config.patch_size)
+        self.text_embedding = nn.Sequential(
+            nn.Linear(config.text_dim, dim), nn.GELU(approximate="tanh"), nn.Linear(dim, dim)
+        )
+        self.time_embedding = nn.Sequential(nn.Linear(config.freq_dim, dim), nn.SiLU(), nn.Linear(dim, dim))
+        self.time_projection = nn.Sequential(nn.SiLU(), nn.Linear(dim, 6 * dim))
+        self.blocks = nn.ModuleList(TransformerBlock(config) for _ in range(config.num_layers))
+        self.head = Head(config)
+        self._rotaries: dict[tuple[int, int, torch.dtype], GridRotary] = {}
+
+    @property
+    def layers(self) -> Sequence[Layer]:
+        """The blocks, in order."""
+        return cast(Sequence[Layer], self.blocks)
+
+    def embed_text(self, embeds: Tensor) -> Tensor:
+        """Text encoder output [B, T, text_dim] -> condition tokens [B, text_len, dim].
+
+        Rows past T are zeros before the embedding; they become tokens like any other and are attended to.
+        Raises `ValueError` if T is more than text_len.
+        """
+        num_missing = self.config.text_len - embeds.shape[1]
+        if num_missing < 0:
+            raise ValueError(
+                f"The text has {embeds.shape[1]} tokens, but the transformer takes {self.config.text_len}: cut it."
+            )
+        return cast(Tensor, self.text_embedding(F.pad(embeds, (0, 0, 0, num_missing))))
+
+    def embed(self, pass_input: PassInput) -> PassState:
+        """The state before the first block."""
+        latents = pass_input.latents
+        num_latents, _, height, width = latents.shape[1:]
+        _, patch_rows, patch_columns = self.config.patch_size
+        grid = (num_latents, height // patch_rows, width // patch_columns)
+        weight, bias = self.patch_embedding.weight, self.patch_embedding.bias
+        tokens = F.linear(patches(latents, patch_size=(patch_rows, patch_columns)), weight.flatten(1), bias)
+        time = self._embed_times(pass_input.times, weight)  # [B, G, dim]
+        modulation = self.time_projection(time).unflatten(-1, (6, -1))
+        rotary = self.rotary(rows=grid[1], columns=grid[2], dtype=weight.dtype)
+        return PassState(tokens, time.unsqueeze(2), modulation, rotary, grid)
+
+    def rotary(self, *, rows: int, columns: int, dtype: torch.dtype) -> GridRotary:
+        """The rotation for latents of `rows` x `columns` tokens in a model of `dtype`."""
+        precision = self.config.rotary_precision
+        exact = dtype in (torch.float32, torch.float64) if precision == "auto" else precision == "float64"
+        key = (rows, columns, torch.float64 if exact else torch.float32)
+        rotary = self._rotaries.get(key)
+        if rotary is None:
+            rotary = GridRotary(head_dim=self.config.head_dim, rows=rows, columns=columns, precision=key[2])
+            self._rotaries[key] = rotary
+        return rotary
+
+    def _embed_times(self, times: Sequence[Sequence[float]], like: Tensor) -> Tensor:
+        """[B, G, dim]: one group for each latent, or a single one if all latents of every world share a time."""
+        if all(time == row[0] for row in times for time in row):
+            times = [row[:1] for row in times]
+        encoded = sinusoid(times, dim=self.config.freq_dim).to(dtype=like.dtype)
+        return cast(Tensor, self.time_embedding(encoded.to(like.device, non_blocking=True)))
