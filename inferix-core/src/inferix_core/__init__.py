@@ -55,7 +55,7 @@ _HOMES = {
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
-__all__ = ["__version__", *sorted(_HOME_OF)]  # noqa: PLE0604 – the names are all strings
+__all__ = ["__version__", *sorted(_HOME_OF)]
 
 logger.disable("inferix_core")  # quiet as a library; a program that wants the log enables it
 

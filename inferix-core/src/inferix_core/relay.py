@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 from loguru import logger
 
-from inferix_core.catalog.hooks import FaultyPlugin, new_plugin_manager, register_checked
+from inferix_core.catalog.hooks import FaultyPluginError, new_plugin_manager, register_checked
 from inferix_core.errors import PluginError
 
 if TYPE_CHECKING:
     from inferix_core.events import Block, BlockRun, PassRun
 
-_Wrapper = tuple[str, Callable[..., Generator[None, object, object]], bool]
-"""The plugin's name, its function, and whether the function takes the run."""
+_Wrapper = tuple[str, Callable[..., Any], bool]
+"""The plugin's name, its generator function, and whether that takes the run."""
 
 _NOTHING_TO_DO = nullcontext()
 
@@ -42,7 +42,7 @@ class Relay:
         """Adds a plugin. Raises `PluginError` and adds nothing if one of its hooks is not what it should be."""
         try:
             register_checked(self._manager, plugin, name)
-        except FaultyPlugin as error:
+        except FaultyPluginError as error:
             raise PluginError(f"'{name}' cannot take part in a run: {error}") from error
         hook = self._manager.hook
         self._run_block = _wrappers(hook.inferix_run_block)

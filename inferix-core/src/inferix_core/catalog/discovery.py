@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import inferix_core
-from inferix_core.catalog.hooks import FaultyPlugin, OtherApi, read_specs
+from inferix_core.catalog.hooks import FaultyPluginError, OtherApiError, read_specs
 from inferix_core.catalog.records import Component, PluginRecord, State
 from inferix_core.catalog.selection import CORE_DISTRIBUTION, Selection
 from inferix_core.catalog.snapshot import Candidate, core_mismatch
@@ -48,9 +48,9 @@ def _admit(candidate: Candidate, selection: Selection) -> tuple[PluginRecord, ob
     try:
         plugin = candidate.load()
         specs = read_specs(plugin, record.qualified_name)
-    except OtherApi as error:
+    except OtherApiError as error:
         return refused(State.INCOMPATIBLE, str(error))
-    except FaultyPlugin as error:
+    except FaultyPluginError as error:
         return refused(State.BROKEN, f"{error} Report it to the authors of {candidate.distribution}.")
     except (Exception, SystemExit) as error:  # foreign code at import: whatever it raises must not harm the others
         return refused(

@@ -20,11 +20,11 @@ _IMPLEMENTATION = re.compile(r"[\w.]+:\w+")
 _SPEC_TYPES: dict[Kind, type[Spec]] = {Kind.MODEL: ModelSpec, Kind.STREAMER: StreamerSpec}
 
 
-class FaultyPlugin(Exception):
+class FaultyPluginError(Exception):
     """A plugin that is not written as a plugin must be; the message says what is wrong and what would be right."""
 
 
-class OtherApi(Exception):
+class OtherApiError(Exception):
     """A plugin written for another API of the core."""
 
 
@@ -36,7 +36,7 @@ def new_plugin_manager() -> pluggy.PluginManager:
 
 
 def register_checked(manager: pluggy.PluginManager, plugin: object, name: str) -> None:
-    """Registers one plugin; raises `FaultyPlugin` and leaves it unregistered where a hook is not what it should be."""
+    """Registers one plugin; raises `FaultyPluginError` and leaves it unregistered where a hook is not what it should be."""
     known = [hook for hook in vars(hookspecs) if hook.startswith(HOOK_PREFIX)]
     for attribute in dir(plugin):
         if not attribute.startswith(HOOK_PREFIX):
@@ -44,18 +44,18 @@ def register_checked(manager: pluggy.PluginManager, plugin: object, name: str) -
         function = getattr(plugin, attribute)
         marked = hasattr(function, f"{hookspecs.PROJECT}_impl")
         if marked and attribute not in known:
-            raise FaultyPlugin(f"There is no hook '{attribute}'.{nearest(attribute, known)}")
+            raise FaultyPluginError(f"There is no hook '{attribute}'.{nearest(attribute, known)}")
         if not marked and attribute in known:
-            raise FaultyPlugin(f"'{attribute}' is not marked as a hook. Put @hookimpl above it.")
+            raise FaultyPluginError(f"'{attribute}' is not marked as a hook. Put @hookimpl above it.")
     try:
         manager.register(plugin, name=name)
     except pluggy.PluginValidationError as error:
-        raise FaultyPlugin(_signature_fault(plugin) or str(error)) from error
+        raise FaultyPluginError(_signature_fault(plugin) or str(error)) from error
     for hook in WRAPPER_HOOKS:
         for implementation in getattr(manager.hook, hook).get_hookimpls():
             if implementation.plugin is plugin and not implementation.wrapper:
                 manager.unregister(plugin)
-                raise FaultyPlugin(f"'{hook}' must be a generator marked @hookimpl(wrapper=True) that yields once.")
+                raise FaultyPluginError(f"'{hook}' must be a generator marked @hookimpl(wrapper=True) that yields once.")
 
 
 def _signature_fault(plugin: object) -> str:
@@ -77,7 +77,7 @@ def _signature_fault(plugin: object) -> str:
 def read_specs(plugin: object, name: str) -> list[tuple[Kind, Spec]]:
     """Every spec that the plugin yields.
 
-    Raises `FaultyPlugin` where a hook or a spec is wrong, `OtherApi` where a spec is of another API,
+    Raises `FaultyPluginError` where a hook or a spec is wrong, `OtherApiError` where a spec is of another API,
     and whatever the plugin's own code raises.
     """
     manager = new_plugin_manager()
@@ -88,7 +88,7 @@ def read_specs(plugin: object, name: str) -> list[tuple[Kind, Spec]]:
         for spec in _yielded(manager, kind):
             _check_spec(kind, spec)
             if (kind, spec.name) in seen:
-                raise FaultyPlugin(f"It yields two {kind.noun}s called '{spec.name}'. Rename one.")
+                raise FaultyPluginError(f"It yields two {kind.noun}s called '{spec.name}'. Rename one.")
             seen.add((kind, spec.name))
             specs.append((kind, spec))
     return specs
@@ -98,10 +98,10 @@ def _yielded(manager: pluggy.PluginManager, kind: Kind) -> Iterator[Spec]:
     wanted = _SPEC_TYPES.get(kind, Spec)
     for result in getattr(manager.hook, kind.hook)():
         if not hasattr(result, "__iter__"):
-            raise FaultyPlugin(f"'{kind.hook}' must return or yield specs, found {type(result).__name__}.")
+            raise FaultyPluginError(f"'{kind.hook}' must return or yield specs, found {type(result).__name__}.")
         for spec in result:
             if not isinstance(spec, wanted):
-                raise FaultyPlugin(f"'{kind.hook}' must yield {wanted.__name__}, found {type(spec).__name__}.")
+                raise FaultyPluginError(f"'{kind.hook}' must yield {wanted.__name__}, found {type(spec).__name__}.")
             yield spec
 
 
@@ -109,22 +109,24 @@ def _check_spec(kind: Kind, spec: Spec) -> None:
     """Raises where a spec cannot be described, validated or loaded, before anybody asks for it."""
     if spec.api != API:
         older = spec.api < API
-        raise OtherApi(
+        raise OtherApiError(
             f"Its {kind.noun} '{spec.name}' is written for API {spec.api}, and this core has API {API}. "
             + ("Upgrade the plugin." if older else "Upgrade inferix-core.")
         )
     label = f"The {kind.noun} {spec.name!r}"
     if not isinstance(spec.name, str) or not _NAME.fullmatch(spec.name):
-        raise FaultyPlugin(f"{label} needs a name of lower-case letters, digits, '.', '_' and '-'.")
+        raise FaultyPluginError(f"{label} needs a name of lower-case letters, digits, '.', '_' and '-'.")
     if not isinstance(spec.implementation, str) or not _IMPLEMENTATION.fullmatch(spec.implementation):
-        raise FaultyPlugin(f"{label} needs an implementation 'package.module:attribute', found {spec.implementation!r}.")
+        raise FaultyPluginError(
+            f"{label} needs an implementation 'package.module:attribute', found {spec.implementation!r}."
+        )
     if not isinstance(spec.provides, frozenset):
-        raise FaultyPlugin(f"{label} needs a frozenset of names as `provides`, found {spec.provides!r}.")
+        raise FaultyPluginError(f"{label} needs a frozenset of names as `provides`, found {spec.provides!r}.")
     if not (isinstance(spec.config, type) and issubclass(spec.config, ComponentConfig)):
-        raise FaultyPlugin(f"{label} needs a subclass of ComponentConfig as `config`, found {spec.config!r}.")
+        raise FaultyPluginError(f"{label} needs a subclass of ComponentConfig as `config`, found {spec.config!r}.")
     reserved = {"use", "preset"} if kind is Kind.MODEL else {"use"}
     if taken := reserved & set(spec.config.model_fields):
-        raise FaultyPlugin(f"{label} has a configuration key '{min(taken)}', which the configuration itself uses.")
+        raise FaultyPluginError(f"{label} has a configuration key '{min(taken)}', which the configuration itself uses.")
     _check_defaults(label, spec.config)
 
 
@@ -141,4 +143,4 @@ def _check_defaults(label: str, config: type[ComponentConfig]) -> None:
         wrong = [fault for fault in error.errors(include_url=False) if fault["type"] != "missing"]
         if wrong:
             path = ".".join(str(part) for part in wrong[0]["loc"])
-            raise FaultyPlugin(f"{label} has a bad default for '{path}': {wrong[0]['msg']}.") from error
+            raise FaultyPluginError(f"{label} has a bad default for '{path}': {wrong[0]['msg']}.") from error

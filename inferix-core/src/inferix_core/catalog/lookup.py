@@ -22,7 +22,7 @@ def choose(kind: Kind, name: str, components: Sequence[Component], records: Sequ
 
 
 def choose_streamer(target: str, components: Sequence[Component]) -> Component:
-    """The streamer that writes to `target`; raises `UnknownPluginError` that names what is accepted if there is none."""
+    """The streamer that writes to `target`; raises `UnknownPluginError` that names what is accepted."""
     if not target:
         raise UnknownPluginError("An empty output is neither a file nor a folder. Name one, e.g. -o world.npy.")
     wanted = target_kind(target)
@@ -59,8 +59,10 @@ def _unknown(kind: Kind, name: str, components: Sequence[Component], records: Se
     # A distribution that is there but cannot be used is the likelier cause than one that is missing.
     unusable = [record for record in records if not record.is_usable]
     named = [record for record in unusable if record.distribution in (official, name.partition(":")[0])]
-    for record in named or (() if official else unusable):
-        sentences.append(f"'{record.name}' of {record.distribution} is {record.state.value}: {record.reason}")
+    sentences += [
+        f"'{record.name}' of {record.distribution} is {record.state.value}: {record.reason}"
+        for record in named or (() if official else unusable)
+    ]
     if not named and (more := [official] if official else known.distributions_with_more(kind, set(installed))):
         sentences.append(f"More: pip install {' '.join(more)}.")
     return " ".join(sentences)

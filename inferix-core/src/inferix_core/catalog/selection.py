@@ -62,8 +62,8 @@ def read_selection(*, only: Iterable[str] | None, without: Iterable[str]) -> Sel
 
     A variable that is set but empty counts as not set.
     """
-    disabled = {name: DISABLED_VARIABLE for name in _listed(DISABLED_VARIABLE)}
-    disabled |= {name: "--without" for name in without}
+    disabled = dict.fromkeys(_listed(DISABLED_VARIABLE), DISABLED_VARIABLE)
+    disabled |= dict.fromkeys(without, "--without")
     if only is not None:
         return Selection(allowed=frozenset(only), allowed_by="`only`", disabled=disabled)
     allowed = _listed(ALLOWLIST_VARIABLE)

@@ -44,7 +44,7 @@ def read_candidates() -> tuple[Candidate, ...]:
     return tuple(sorted(flat, key=lambda candidate: (candidate.distribution, candidate.name)))
 
 
-def _candidates_of(distribution: importlib_metadata.Distribution) -> list[Candidate]:
+def _candidates_of(distribution: Any) -> list[Candidate]:
     # The name and version are read only where there is something of ours: reading them parses a whole file.
     entry_points = distribution.entry_points.select(group=GROUP)
     if not entry_points:

@@ -14,7 +14,7 @@ CORE_DEFAULTS: Mapping[str, Any] = {
 }
 """What holds where neither the model nor the user says otherwise."""
 
-_TABLES = {path for path in SECTIONS.values()}
+_TABLES = set(SECTIONS.values())
 _GROUPS = {path[0] for path in SECTIONS.values() if len(path) > 1}
 
 

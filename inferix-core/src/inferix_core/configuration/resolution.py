@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from inferix_core.catalog import Catalog, Component
-from inferix_core.configuration.merging import CORE_DEFAULTS, merge, names_same, section_of
+from inferix_core.configuration.merging import CORE_DEFAULTS, merge, section_of
 from inferix_core.configuration.problems import Problem, problems_of, raise_problems
 from inferix_core.configuration.skeleton import PROFILERS, SECTIONS, RunConfig, RunSettings
 from inferix_core.errors import ConfigError, UnknownPluginError, nearest

@@ -32,13 +32,13 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
-    use: str | None = Field(None, description="The component's name, bare or `distribution:name`.")
+    use: str | None = Field(default=None, description="The component's name, bare or `distribution:name`.")
 
 
 class ModelSection(Section):
     """The model's table."""
 
-    preset: str | None = Field(None, description="One of the model's named presets, merged over its own defaults.")
+    preset: str | None = Field(default=None, description="One of the model's named presets, merged over its own defaults.")
 
 
 class KVSection(BaseModel):
@@ -46,9 +46,9 @@ class KVSection(BaseModel):
 
     model_config = _STRICT
 
-    store: Section = Field(Section(), description="Where pages lie.")
-    policy: Section = Field(Section(), description="Which latents stay and which are visible.")
-    codec: Section = Field(Section(), description="In which precision pages are kept; none keeps the model's own.")
+    store: Section = Field(default_factory=Section, description="Where pages lie.")
+    policy: Section = Field(default_factory=Section, description="Which latents stay and which are visible.")
+    codec: Section = Field(default_factory=Section, description="In which precision pages are kept; none keeps the model's own.")
 
 
 class RunSettings(BaseModel):
@@ -56,25 +56,25 @@ class RunSettings(BaseModel):
 
     model_config = _STRICT
 
-    seed: int = Field(0, ge=0, le=2**64 - 1, description="The seed of worlds that are given none of their own.")
+    seed: int = Field(default=0, ge=0, le=2**64 - 1, description="The seed of worlds that are given none of their own.")
     device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = Field(
-        "auto", description="Where the model runs: auto, cpu, mps, cuda or cuda:N; auto is CUDA where there is one."
+        default="auto", description="Where the model runs: auto, cpu, mps, cuda or cuda:N; auto is CUDA where there is one."
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", description="The precision the model runs in; auto is what is fastest on the device."
+        default="auto", description="The precision the model runs in; auto is what is fastest on the device."
     )
-    num_threads: int | None = Field(None, ge=1, description="CPU threads for the model; the default is torch's own.")
+    num_threads: int | None = Field(default=None, ge=1, description="CPU threads for the model; the default is torch's own.")
 
 
 class RunConfig(RunSettings):
     """Everything a configuration file may hold."""
 
-    model: ModelSection = Field(ModelSection(), description="The world model.")
-    planner: Section = Field(Section(), description="In which order blocks are passed, and at which levels.")
-    solver: Section = Field(Section(), description="How a prediction updates the latents.")
-    kv: KVSection = Field(KVSection(), description="The KV cache.")
-    attention: Section = Field(Section(), description="The attention kernel.")
-    decoder: Section = Field(Section(), description="How latents become frames.")
-    quantizer: Section = Field(Section(), description="How weights are packed; none leaves them as they are.")
-    parallel: Section = Field(Section(), description="How a world is spread over ranks; none runs it on one.")
-    profilers: tuple[Section, ...] = Field((), description="What measures the run.", strict=False)
+    model: ModelSection = Field(default_factory=ModelSection, description="The world model.")
+    planner: Section = Field(default_factory=Section, description="In which order blocks are passed, and at which levels.")
+    solver: Section = Field(default_factory=Section, description="How a prediction updates the latents.")
+    kv: KVSection = Field(default_factory=KVSection, description="The KV cache.")
+    attention: Section = Field(default_factory=Section, description="The attention kernel.")
+    decoder: Section = Field(default_factory=Section, description="How latents become frames.")
+    quantizer: Section = Field(default_factory=Section, description="How weights are packed; none leaves them as they are.")
+    parallel: Section = Field(default_factory=Section, description="How a world is spread over ranks; none runs it on one.")
+    profilers: tuple[Section, ...] = Field(default=(), description="What measures the run.", strict=False)

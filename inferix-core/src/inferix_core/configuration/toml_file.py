@@ -25,7 +25,8 @@ def load_toml(path: str | Path) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"The configuration file '{path}' is not TOML: {error}.{_quoted_line(text, error)}") from error
+        line = _quoted_line(text, error)
+        raise ConfigError(f"The configuration file '{path}' is not TOML: {error}.{line}") from error
 
 
 def _quoted_line(text: str, error: tomllib.TOMLDecodeError) -> str:
