@@ -26,9 +26,9 @@ def compare_tensors(
 
 
 def compare_json(got: Any, expected: Any) -> list[OutputResult]:
-    """One result for each top-level part of a table (for each member where the part is a list); all exact.
+    """One result for each member of a table's top-level lists (or one in all where it has none); all exact.
 
-    The error counts the values that differ, and the problem names the first of them.
+    Other top-level values describe the table. The error counts the values that differ, and the problem names the first of them.
     """
     results = []
     for name, wanted in _parts(expected):
@@ -62,15 +62,20 @@ def _compare(name: str, got: Tensor, wanted: Tensor, *, atol: float, rtol: float
 
 
 def _parts(expected: Any) -> Iterator[tuple[str, Any]]:
-    if not isinstance(expected, dict):
-        yield "", expected
-        return
-    for key, part in expected.items():
-        if isinstance(part, list):
-            yield from ((f"{key}[{index}]", member) for index, member in enumerate(part))
-            yield f"len({key})", len(part)
-        else:
-            yield key, part
+    lists = (
+        {key: part for key, part in expected.items() if isinstance(part, list)} if isinstance(expected, dict) else {}
+    )
+    if not lists:
+        yield "table", expected
+    for key, part in lists.items():
+        yield from ((_member_name(key, index, member), member) for index, member in enumerate(part))
+        yield f"len({key})", len(part)
+
+
+def _member_name(key: str, index: int, member: Any) -> str:
+    """`runs[name]` where the member has a name, `runs[3]` where not."""
+    named = isinstance(member, dict) and isinstance(member.get("name"), str)
+    return f"{key}[{member['name'] if named else index}]"
 
 
 def _lookup(got: Any, name: str) -> Any:

@@ -89,6 +89,8 @@ def _index(folder: Path) -> dict[str, Any]:
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise FolderError(f"'{path}' is no JSON: {error}") from error
     cases = index.get("cases") if isinstance(index, dict) else None
-    if not isinstance(cases, list) or not all(isinstance(c, dict) and "file" in c and ("name" in c or "case" in c) for c in cases):
+    if not isinstance(cases, list) or not all(
+        isinstance(c, dict) and "file" in c and ("name" in c or "case" in c) for c in cases
+    ):
         raise FolderError(f"'{path}' lists no cases: a list `cases` of objects with `name` (or `case`) and `file`.")
     return index

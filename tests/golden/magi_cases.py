@@ -41,7 +41,7 @@ def run_transport(case: Mapping[str, Any], tensors: dict[str, Tensor]) -> dict[s
 
 def remake_transport_tables(case: Mapping[str, Any], golden: Mapping[str, Any]) -> dict[str, Any]:
     """Every step of every run, from what the engine executed."""
-    return {**_without(golden, "runs"), "runs": [_remade(run) for run in golden["runs"]]}
+    return {"runs": [_remade(run) for run in golden["runs"]]}
 
 
 def remake_schedule_functions(case: Mapping[str, Any], golden: Mapping[str, Any]) -> dict[str, Any]:
@@ -52,8 +52,10 @@ def remake_schedule_functions(case: Mapping[str, Any], golden: Mapping[str, Any]
         "generate_sequences": _sequences,
         "cfg_scale": _guidance,
     }
-    made = {name: [remakers[name](row) for row in rows] for name, rows in golden.items() if name in remakers}
-    return {**_without(golden, *remakers), **made}
+    lists = {name: rows for name, rows in golden.items() if isinstance(rows, list)}
+    if unknown := sorted(lists.keys() - remakers.keys()):
+        raise Unsupported(f"nothing makes the tables {', '.join(unknown)} yet")
+    return {name: [remakers[name](row) for row in rows] for name, rows in lists.items()}
 
 
 CASES = [("transport_fake_velocity*", run_transport)]
@@ -116,7 +118,7 @@ def _remade(run: Mapping[str, Any]) -> dict[str, Any]:
         "emitted": [step["emits"]["chunk"] for step in steps if step["emits"] is not None],
         "steps": steps,
     }
-    return {**_without(run, *made), **made}
+    return {**_inputs(run, "name", "runtime_config", "engine_config", "prefix_latent_frames"), **made}
 
 
 def _time_table(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -127,17 +129,18 @@ def _time_table(row: Mapping[str, Any]) -> dict[str, Any]:
         shift=chosen.get("shift", 3.0),
         shortcut=row["shortcut_mode"],
     )
-    return {**_without(row, "t"), "t": list(times)}
+    return {**_inputs(row, "num_steps", "shortcut_mode", "t_schedule_config"), "t": list(times)}
 
 
 def _intervals(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {**row, "interval": list(step_intervals(row["num_steps"], shortcut=row["shortcut_mode"]))}
+    intervals = step_intervals(row["num_steps"], shortcut=row["shortcut_mode"])
+    return {**_inputs(row, "num_steps", "shortcut_mode"), "interval": list(intervals)}
 
 
 def _sequences(row: Mapping[str, Any]) -> dict[str, Any]:
     made = stages(row["chunk_num"], window=row["window_size"], num_prefix_blocks=row["chunk_offset"])
     return {
-        **row,
+        **_inputs(row, "chunk_num", "window_size", "chunk_offset"),
         "clip_start": [one.first_block for one in made],
         "clip_end": [one.end_block for one in made],
         "t_start": [one.first_place for one in made],
@@ -148,8 +151,10 @@ def _sequences(row: Mapping[str, Any]) -> dict[str, Any]:
 def _guidance(row: Mapping[str, Any]) -> dict[str, Any]:
     scales = GuidanceScales(row["cfg_t_range"], row["prev_chunk_scales"], row["text_scales"])
     history, text = zip(*(scales.scales(time) for time in row["t"]), strict=True)
-    return {**row, "prev_chunk_scale": list(history), "text_scale": list(text)}
+    given = _inputs(row, "cfg_t_range", "prev_chunk_scales", "text_scales", "t", "mixing")
+    return {**given, "prev_chunk_scale": list(history), "text_scale": list(text)}
 
 
-def _without(row: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name not in names}
+def _inputs(row: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """What a table gives; everything else in it has to be made."""
+    return {name: row[name] for name in names if name in row}

@@ -224,9 +224,7 @@ class _Table:
         return [latents[0] / self._size, (latents[-1] + 1) / self._size]
 
 
-def _engine(
-    planner: MagiPlanner, policy: KVPolicy, record: Record, *, latent_shape: tuple[int, int, int]
-) -> Engine:
+def _engine(planner: MagiPlanner, policy: KVPolicy, record: Record, *, latent_shape: tuple[int, int, int]) -> Engine:
     model = FakeVelocity(record, latent_shape=latent_shape)
     store = DenseStore(
         DenseConfig(),

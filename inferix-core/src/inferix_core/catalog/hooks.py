@@ -36,7 +36,7 @@ def new_plugin_manager() -> pluggy.PluginManager:
 
 
 def register_checked(manager: pluggy.PluginManager, plugin: object, name: str) -> None:
-    """Registers one plugin; raises `FaultyPluginError` and leaves it unregistered where a hook is not what it should be."""
+    """Registers one plugin; raises `FaultyPluginError` and leaves it unregistered if a hook is not as it should be."""
     known = [hook for hook in vars(hookspecs) if hook.startswith(HOOK_PREFIX)]
     for attribute in dir(plugin):
         if not attribute.startswith(HOOK_PREFIX):
@@ -55,7 +55,7 @@ def register_checked(manager: pluggy.PluginManager, plugin: object, name: str) -
         for implementation in getattr(manager.hook, hook).get_hookimpls():
             if implementation.plugin is plugin and not implementation.wrapper:
                 manager.unregister(plugin)
-                raise FaultyPluginError(f"'{hook}' must be a generator marked @hookimpl(wrapper=True) that yields once.")
+                raise FaultyPluginError(f"'{hook}' must be a generator that yields once, under @hookimpl(wrapper=True).")
 
 
 def _signature_fault(plugin: object) -> str:

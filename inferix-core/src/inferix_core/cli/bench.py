@@ -1,24 +1,57 @@
-"""`inferix bench`: measurements that anyone can repeat, printed as ratios of one run."""
+"""`inferix bench`."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import json
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
-bench = typer.Typer(help="Measurements in pairs, printed as ratios of one run.", no_args_is_help=True)
+from inferix_core.cli.choices import ConfigOption, ModelOption, PresetOption, SetOption, ThreadsOption, resolved
+from inferix_core.cli.session import Session
+
+application = typer.Typer(help="Measure on this machine.", no_args_is_help=True)
 
 
-@bench.command("engine")
-def engine_share(
-    model: Annotated[str | None, typer.Option(help="The model to measure; default: a mid-size random Wan and the default model.")] = None,
-    config: Annotated[Path | None, typer.Option(help="A TOML file for the model that is measured.")] = None,
-    overrides: Annotated[list[str] | None, typer.Option("--set", help="Configuration overrides key=value.")] = None,
-    pairs: Annotated[int, typer.Option(min=1, help="Pairs of blocks, after the warm ones.")] = 8,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of the tensor library.")] = 1,
+@application.callback()
+def _bench() -> None:
+    """Measure on this machine."""  # noqa: D401 – what the command does, as its help
+
+
+@application.command()
+def engine(
+    context: typer.Context,
+    prompt: Annotated[str, typer.Option(help="What the world shows meanwhile.")] = "a red ball bounces",
+    model: ModelOption = None,
+    preset: PresetOption = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    pairs: Annotated[int, typer.Option(min=1, help="Pairs of blocks to compare.")] = 10,
+    warm: Annotated[int, typer.Option(min=0, help="Blocks to make before measuring.")] = 3,
+    threads: ThreadsOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """How much of a block's time the engine takes beside the network and the decoder."""
-    from inferix_core.bench.report import print_engine_shares
+    """Measure the engine's share of a block: the loop against the bare network calls and decodes."""
+    session: Session = context.obj
+    configuration = resolved(
+        session.catalog, config=config, model=model, preset=preset, seed=None, threads=threads, overrides=overrides
+    )
+    import torch
 
-    print_engine_shares(model=model, config=config, overrides=overrides or [], num_pairs=pairs, num_threads=threads)
+    from inferix_core.bench.engine_share import measure_engine_share
+    from inferix_core.runtime.engine import Engine
+
+    if configuration.run.num_threads is not None:
+        torch.set_num_threads(configuration.run.num_threads)
+    share = measure_engine_share(
+        Engine.build(configuration, session.catalog), prompt=prompt, num_pairs=pairs, num_warm_blocks=warm
+    )
+    if as_json:
+        typer.echo(json.dumps({"model": configuration.model.name, **asdict(share)}))
+    else:
+        typer.echo(
+            f"{configuration.model.name}: the engine's share of a block is {share.share:.1%} "
+            f"({share.engine_milliseconds:.1f} ms with it, {share.bare_milliseconds:.1f} ms without; "
+            f"medians of {share.num_pairs} pairs)"
+        )

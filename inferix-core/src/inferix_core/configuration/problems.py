@@ -12,10 +12,8 @@ from pydantic.fields import FieldInfo
 
 from inferix_core.errors import ConfigError, nearest
 
-_UNITS = frozenset(
-    "seconds milliseconds latents blocks frames tokens heads layers ranks threads levels steps "
-    "bytes kib mib gib bits pixels hz fps".split()
-)
+_UNITS = {"seconds", "milliseconds", "latents", "blocks", "frames", "tokens", "heads", "layers", "ranks", "threads"}
+_UNITS |= {"levels", "bytes", "kib", "mib", "gib", "bits", "pixels", "hz", "fps"}
 _BOUNDS = {
     "greater_than_equal": ("must be at least", "ge"),
     "greater_than": ("must be greater than", "gt"),

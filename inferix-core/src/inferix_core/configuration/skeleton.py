@@ -38,7 +38,7 @@ class Section(BaseModel):
 class ModelSection(Section):
     """The model's table."""
 
-    preset: str | None = Field(default=None, description="One of the model's named presets, merged over its own defaults.")
+    preset: str | None = Field(default=None, description="One of the model's named presets.")
 
 
 class KVSection(BaseModel):
@@ -48,7 +48,7 @@ class KVSection(BaseModel):
 
     store: Section = Field(default_factory=Section, description="Where pages lie.")
     policy: Section = Field(default_factory=Section, description="Which latents stay and which are visible.")
-    codec: Section = Field(default_factory=Section, description="In which precision pages are kept; none keeps the model's own.")
+    codec: Section = Field(default_factory=Section, description="In which precision pages are kept.")
 
 
 class RunSettings(BaseModel):
@@ -58,23 +58,23 @@ class RunSettings(BaseModel):
 
     seed: int = Field(default=0, ge=0, le=2**64 - 1, description="The seed of worlds that are given none of their own.")
     device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = Field(
-        default="auto", description="Where the model runs: auto, cpu, mps, cuda or cuda:N; auto is CUDA where there is one."
+        default="auto", description="Where the model runs: auto, cpu, mps, cuda or cuda:N."
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         default="auto", description="The precision the model runs in; auto is what is fastest on the device."
     )
-    num_threads: int | None = Field(default=None, ge=1, description="CPU threads for the model; the default is torch's own.")
+    num_threads: int | None = Field(default=None, ge=1, description="CPU threads for the model; torch's choice if unset.")
 
 
 class RunConfig(RunSettings):
     """Everything a configuration file may hold."""
 
     model: ModelSection = Field(default_factory=ModelSection, description="The world model.")
-    planner: Section = Field(default_factory=Section, description="In which order blocks are passed, and at which levels.")
+    planner: Section = Field(default_factory=Section, description="In which order blocks are passed, at which levels.")
     solver: Section = Field(default_factory=Section, description="How a prediction updates the latents.")
     kv: KVSection = Field(default_factory=KVSection, description="The KV cache.")
     attention: Section = Field(default_factory=Section, description="The attention kernel.")
     decoder: Section = Field(default_factory=Section, description="How latents become frames.")
-    quantizer: Section = Field(default_factory=Section, description="How weights are packed; none leaves them as they are.")
-    parallel: Section = Field(default_factory=Section, description="How a world is spread over ranks; none runs it on one.")
+    quantizer: Section = Field(default_factory=Section, description="How weights are packed.")
+    parallel: Section = Field(default_factory=Section, description="How a world is spread over ranks.")
     profilers: tuple[Section, ...] = Field(default=(), description="What measures the run.", strict=False)

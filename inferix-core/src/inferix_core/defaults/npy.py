@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -75,10 +76,8 @@ class NpyStreamer:
         """Renames the part file; without a single frame there is none to keep."""
         if self._file is None:
             return
-        try:
+        with contextlib.suppress(OSError):  # `write` has told of what could not be flushed; the rest is on disk
             self._file.close()
-        except OSError:
-            pass  # what could not be flushed was told of by `write`; the frames before are on disk
         self._file = None
         if self._num_frames:
             self._part.replace(self._target)

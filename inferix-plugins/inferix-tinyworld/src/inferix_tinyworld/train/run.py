@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
@@ -75,6 +77,34 @@ class MixedPrecision:
         torch._foreach_copy_(self.averages, state["averages"])  # type: ignore[arg-type]
         self.optimizer.load_state_dict(state["optimizer"])  # type: ignore[arg-type]
         torch._foreach_copy_([p.data for p in self._live], self.masters)
+
+
+class Workers:
+    """Copies of a module that share its weights and make gradients side by side, each on one core.
+
+    Unlike a second intra-op thread, a worker that is held up by another process waits once a step, not at every
+    operation: on a busy machine that is several times faster.
+    """
+
+    def __init__(self, module: nn.Module, *, num_workers: int) -> None:
+        self.copies = [module] + [copy.deepcopy(module) for _ in range(num_workers - 1)]
+        self._live = [[p for p in m.parameters() if p.requires_grad] for m in self.copies]
+        for replica in self.copies[1:]:
+            for own, original in zip(replica.parameters(), module.parameters(), strict=True):
+                own.data = original.data
+        self._pool = ThreadPoolExecutor(num_workers)
+
+    def run(self, gradients: Callable[[nn.Module, int], dict[str, float]]) -> dict[str, float]:
+        """`gradients(copy, worker)` on each; leaves the mean gradient in the module, returns the mean figures."""
+        results = list(self._pool.map(gradients, self.copies, range(len(self.copies))))
+        for index, parameter in enumerate(self._live[0]):
+            parts = [live[index].grad for live in self._live]
+            held = [part for part in parts if part is not None]
+            for live in self._live[1:]:
+                live[index].grad = None
+            if held:
+                parameter.grad = torch.stack(held).sum(0) / len(parts)
+        return {key: sum(result[key] for result in results) / len(results) for key in results[0]}
 
 
 def save_atomically(value: object, path: Path) -> None:

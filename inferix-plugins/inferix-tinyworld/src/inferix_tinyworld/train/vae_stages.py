@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from inferix_tinyworld.train.clips import Clips, sample_clips
-from inferix_tinyworld.train.run import MixedPrecision, pick_device, train_loop
+from inferix_tinyworld.train.run import MixedPrecision, Workers, pick_device, train_loop
 from inferix_tinyworld.train.settings import VaeSettings, parse_settings
 from inferix_tinyworld.train.vae_quality import reconstruction_report
 
@@ -42,17 +43,17 @@ class Part:
 
 
 # What makes it learn at all is many scenes in a step: with two, the mean colour of each step drowns everything else.
-FIRST_STEPS = (Part(size=16, num_clips=40, num_blocks=1),)
+FIRST_STEPS = (Part(size=16, num_clips=20, num_blocks=1),)
 """For the first few hundred steps: short, so that there is room for most scenes."""
 # Short clips alone collapse later in a long video, so after that nearly everything is 45 frames or more.
 STEPS: tuple[tuple[float, tuple[Part, ...]], ...] = (
-    (0.30, (Part(size=24, num_clips=4, num_blocks=4),)),
-    (0.25, (Part(size=16, num_clips=8, num_blocks=4),)),
-    (0.15, (Part(size=48, num_clips=1, num_blocks=4), Part(size=16, num_clips=4, num_blocks=2))),
-    (0.20, (Part(size=24, num_clips=4, num_blocks=3, num_seen_blocks=5),)),
-    (0.10, (Part(size=128, num_clips=1, num_blocks=1), Part(size=16, num_clips=8, num_blocks=2))),
+    (0.30, (Part(size=24, num_clips=2, num_blocks=4),)),
+    (0.25, (Part(size=16, num_clips=4, num_blocks=4),)),
+    (0.15, (Part(size=40, num_clips=1, num_blocks=4),)),
+    (0.20, (Part(size=24, num_clips=2, num_blocks=3, num_seen_blocks=5),)),
+    (0.10, (Part(size=128, num_clips=1, num_blocks=1),)),
 )
-"""Share of the later steps and the batches that make up such a step."""
+"""Share of the later steps and the batches that make up one worker's part of such a step."""
 
 
 def train_autoencoder(arguments: list[str]) -> None:
@@ -75,7 +76,7 @@ def train_autoencoder(arguments: list[str]) -> None:
         settings,
         name="vae",
         training=training,
-        compute=partial(autoencoder_gradients, vae, settings),
+        compute=_side_by_side(vae, settings, autoencoder_gradients),
         evaluate=partial(_evaluate, settings, config, training),
     )
     weights = training.averaged_weights()
@@ -104,7 +105,7 @@ def train_decoder(arguments: list[str]) -> None:
         settings,
         name="vae-decoder",
         training=training,
-        compute=partial(decoder_gradients, vae, settings),
+        compute=_side_by_side(vae, settings, decoder_gradients),
         evaluate=evaluate,
     )
 
@@ -120,12 +121,12 @@ def initialize(vae: WanVAE) -> None:
                 parameter.data.mul_(0.1)
 
 
-def autoencoder_gradients(vae: WanVAE, settings: VaeSettings, step: int) -> dict[str, float]:
+def autoencoder_gradients(vae: WanVAE, settings: VaeSettings, step: int, worker: int) -> dict[str, float]:
     """Gradients of one step for encoder and decoder; returns the parts of the loss."""
     # Noise from the start would drown the latents before the encoder has learnt to use them.
     ramp = min(1.0, step / settings.num_latent_ramp_steps)
     totals: dict[str, float] = {}
-    for batch in _batches(vae, settings, step):
+    for batch in _batches(vae, settings, step, worker):
         encoder_state: State | None = None
         decoder_state: State | None = None
         if batch.num_seen:
@@ -143,10 +144,10 @@ def autoencoder_gradients(vae: WanVAE, settings: VaeSettings, step: int) -> dict
     return totals
 
 
-def decoder_gradients(vae: WanVAE, settings: VaeSettings, step: int) -> dict[str, float]:
+def decoder_gradients(vae: WanVAE, settings: VaeSettings, step: int, worker: int) -> dict[str, float]:
     """Gradients of one step for the decoder alone; returns the parts of the loss."""
     totals: dict[str, float] = {}
-    for batch in _batches(vae, settings, step + settings.num_short_steps):
+    for batch in _batches(vae, settings, step + settings.num_short_steps, worker):
         decoder_state: State | None = None
         num_seen_latents = 0
         with torch.no_grad():
@@ -243,14 +244,14 @@ def to_model(clips: Clips, vae: WanVAE) -> tuple[Tensor, Tensor]:
     return frames.to(vae.dtype), torch.from_numpy(clips.near).to(device)[:, :, None].float()
 
 
-def _batches(vae: WanVAE, settings: VaeSettings, step: int) -> Iterator[Batch]:
-    """The batches of a step, drawn from (seed, step)."""
-    rng = np.random.default_rng([settings.seed, 1, step])
+def _batches(vae: WanVAE, settings: VaeSettings, step: int, worker: int) -> Iterator[Batch]:
+    """The batches of a worker's part of a step, drawn from (seed, step, worker)."""
+    rng = np.random.default_rng([settings.seed, 1, step, worker])
     parts = STEPS[rng.choice(len(STEPS), p=[share for share, _ in STEPS])][1]
     if step < settings.num_short_steps:
         parts = FIRST_STEPS
     pixels = [part.num_clips * part.size**2 * 12 * part.num_blocks for part in parts]
-    generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + step)
+    generator = torch.Generator().manual_seed((settings.seed * 1_000_003 + step) * 64 + worker)
     for part, num_pixels in zip(parts, pixels, strict=True):
         num_blocks = part.num_seen_blocks + part.num_blocks
         clips = sample_clips(rng, num_clips=part.num_clips, num_blocks=num_blocks, size=part.size)
@@ -259,6 +260,17 @@ def _batches(vae: WanVAE, settings: VaeSettings, step: int) -> Iterator[Batch]:
         yield Batch(
             frames=frames, near=near, num_seen=num_seen, share=num_pixels / sum(pixels), generator=generator
         )
+
+
+def _side_by_side(
+    vae: WanVAE, settings: VaeSettings, gradients: Callable[[WanVAE, VaeSettings, int, int], dict[str, float]]
+) -> Callable[[int], dict[str, float]]:
+    workers = Workers(vae, num_workers=settings.num_workers)
+
+    def compute(step: int) -> dict[str, float]:
+        return workers.run(lambda module, worker: gradients(cast(WanVAE, module), settings, step, worker))
+
+    return compute
 
 
 def _prepare(settings: VaeSettings, *, name: str) -> None:

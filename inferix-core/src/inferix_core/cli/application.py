@@ -1,0 +1,102 @@
+"""The application: its commands, those that plugins add, and what becomes of errors."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from inferix_core import __version__
+from inferix_core.catalog import Catalog
+from inferix_core.cli import bench, generate, models, plugins, schema
+from inferix_core.cli.arguments import disabled_plugins, joined_times
+from inferix_core.cli.plugin_commands import add_plugin_commands
+from inferix_core.cli.session import Session, show_log
+from inferix_core.errors import (
+    ConfigError,
+    CheckpointError,
+    InferixError,
+    OutputError,
+    PlanError,
+    SignalError,
+    UnsupportedError,
+    WriteError,
+)
+
+USER_MISTAKES = (ConfigError, SignalError, CheckpointError, OutputError, PlanError, UnsupportedError)
+_EXIT_MISTAKE, _EXIT_FAILURE, _EXIT_INTERRUPTED = 2, 1, 130
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs one command line; the exit code: 0, 2 for a user's mistake, 130 for Ctrl-C, 1 for anything else."""
+    show_log("WARNING")
+    arguments = joined_times(arguments)
+    session = Session(Catalog.discover(without=disabled_plugins(arguments)))
+    application = build_application(session.catalog)
+    try:
+        application(list(arguments), prog_name="inferix", obj=session)
+    except SystemExit as finished:  # how typer ends, also after a usage error
+        return finished.code if isinstance(finished.code, int) else _EXIT_FAILURE
+    except KeyboardInterrupt:
+        return _EXIT_INTERRUPTED
+    except InferixError as error:
+        _tell(str(error), session)
+        return exit_code(error)
+    except Exception as error:  # a fault of ours or of a plugin; the user is not to be met by a traceback
+        _tell(f"{type(error).__name__}: {error} (unexpected; run again with --debug to see where)", session)
+        return _EXIT_FAILURE
+    return 0
+
+
+def exit_code(error: InferixError) -> int:
+    """2 where the user can mend it by asking otherwise, 1 where something failed on the way."""
+    if isinstance(error, WriteError):
+        return _EXIT_FAILURE
+    return _EXIT_MISTAKE if isinstance(error, USER_MISTAKES) else _EXIT_FAILURE
+
+
+def build_application(catalog: Catalog) -> typer.Typer:
+    """All commands, the plugins' included."""
+    application = typer.Typer(
+        name="inferix",
+        help="Worlds that are generated block by block.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    application.callback()(_options)
+    application.command("generate")(generate.generate)
+    application.command("models")(models.models)
+    application.add_typer(plugins.application, name="plugins")
+    application.command("schema")(schema.schema)
+    application.add_typer(bench.application, name="bench")
+    add_plugin_commands(application, catalog)
+    return application
+
+
+def _options(
+    context: typer.Context,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Leave a plugin out: its name, its distribution, or distribution:name."),
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and the whole log.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)] = False,
+) -> None:
+    # `--without` was read before there were any commands, since plugins add some.
+    if version:
+        typer.echo(f"inferix-core {__version__}")
+        raise typer.Exit
+    if debug:
+        context.obj.enable_debug()
+
+
+def _tell(message: str, session: Session) -> None:
+    """One message in red on stderr, under its traceback where that was asked for."""
+    if session.debug:
+        traceback.print_exc()
+    from rich.console import Console  # most commands never fail
+
+    Console(stderr=True).print(f"Error: {message}", style="red", markup=False, highlight=False, soft_wrap=True)

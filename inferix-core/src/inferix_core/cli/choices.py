@@ -1,0 +1,40 @@
+"""From the options that several commands share to a resolved configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from inferix_core.catalog import Catalog
+from inferix_core.configuration import ResolvedConfig, apply_overrides, load_toml, merge, resolve
+
+ModelOption = Annotated[str | None, typer.Option(help="The model; see `inferix models`.")]
+PresetOption = Annotated[str | None, typer.Option(help="One of the model's presets; see `inferix models`.")]
+ConfigOption = Annotated[Path | None, typer.Option(help="A TOML file; see `inferix schema`.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Set one key, e.g. kv.policy.use=full. May be repeated."),
+]
+SeedOption = Annotated[int | None, typer.Option(help="The same seed gives the same frames.")]
+ThreadsOption = Annotated[int | None, typer.Option(help="CPU threads for the model.")]
+
+
+def resolved(
+    catalog: Catalog,
+    *,
+    config: Path | None,
+    model: str | None,
+    preset: str | None,
+    seed: int | None,
+    threads: int | None,
+    overrides: Iterable[str] | None,
+) -> ResolvedConfig:
+    """The configuration: the file, the options over it, `--set` over those. Raises `ConfigError`."""
+    raw: dict[str, Any] = load_toml(config) if config is not None else {}
+    named = {key: value for key, value in (("use", model), ("preset", preset)) if value is not None}
+    options: dict[str, Any] = {"model": named} if named else {}
+    options |= {key: value for key, value in (("seed", seed), ("num_threads", threads)) if value is not None}
+    return resolve(apply_overrides(merge(raw, options), overrides or ()), catalog)

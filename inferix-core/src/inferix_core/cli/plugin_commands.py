@@ -1,0 +1,77 @@
+"""Commands that plugins add, guarded: one that cannot be added is left out with a warning."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import pluggy
+import typer
+from loguru import logger
+
+from inferix_core.catalog import Catalog
+from inferix_core.hookspecs import PROJECT
+
+
+def add_plugin_commands(application: typer.Typer, catalog: Catalog) -> None:
+    """Adds every plugin's commands to the application.
+
+    The core's own names are not given away. A name that two plugins want is given to neither; both
+    commands are there as `distribution:name`.
+    """
+    core_names = set(_named(application))
+    wanted: dict[str, list[tuple[str, typer.Typer]]] = defaultdict(list)
+    for qualified_name, plugin in catalog.modules().items():
+        added = _commands_of(plugin, qualified_name)
+        for name in _named(added) if added is not None else ():
+            if name in core_names:
+                logger.warning(f"The command '{name}' of '{qualified_name}' is left out: the core has one of this name.")
+            else:
+                assert added is not None
+                wanted[name].append((qualified_name.partition(":")[0], added))
+    for name, sources in wanted.items():
+        for distribution, added in sources:
+            _add(application, added, name, name if len(sources) == 1 else f"{distribution}:{name}")
+
+
+def _commands_of(plugin: object, qualified_name: str) -> typer.Typer | None:
+    """The commands that one plugin adds, on an application of their own; None if there are none or they fail."""
+    hook = getattr(plugin, "inferix_add_commands", None)
+    if hook is None or not hasattr(hook, f"{PROJECT}_impl"):
+        return None
+    added = typer.Typer()
+    arguments, _ = pluggy._hooks.varnames(hook)
+    try:
+        hook(added) if arguments else hook()
+        if not _named(added):
+            return None
+        typer.main.get_command(added)  # typer reads signatures only now; a bad one must not fail the whole application
+    except Exception as error:  # foreign code: whatever it raises must not cost the user the other commands
+        logger.warning(f"The commands of '{qualified_name}' are left out: {type(error).__name__}: {error}")
+        return None
+    return added
+
+
+def _named(application: typer.Typer) -> list[str]:
+    names = [
+        command.name or (command.callback.__name__.replace("_", "-") if command.callback is not None else "")
+        for command in application.registered_commands
+    ]
+    return names + [str(group.name or _inner_name(group.typer_instance)) for group in application.registered_groups]
+
+
+def _inner_name(application: typer.Typer | None) -> str:
+    name = application.info.name if application is not None else None
+    return name if isinstance(name, str) else ""
+
+
+def _add(application: typer.Typer, added: typer.Typer, name: str, final_name: str) -> None:
+    num_commands = len(added.registered_commands)
+    position = _named(added).index(name)
+    if position < num_commands:
+        command = added.registered_commands[position]
+        command.name = final_name
+        application.registered_commands.append(command)
+    else:
+        group = added.registered_groups[position - num_commands]
+        group.name = final_name
+        application.registered_groups.append(group)

@@ -1,0 +1,102 @@
+"""What `inferix generate` was asked for, checked as far as it can be without loading a tensor library."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from loguru import logger
+
+from inferix_core.catalog import Catalog
+from inferix_core.cli.times import checked_duration, timed_text
+from inferix_core.configuration import ResolvedConfig
+from inferix_core.errors import OutputError, SignalError, nearest
+from inferix_core.signals import Signal, TimedSignal
+from inferix_core.specs import ModelSpec
+
+_CONTACT_SHEET_SUFFIX = ".png"
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateRequest:
+    """One run: what to show, for how long, where it goes, and with which components.
+
+    `signals` are ordered by time and all lie within the run.
+    """
+
+    prompt: str
+    seconds: float
+    output: str
+    signals: tuple[TimedSignal, ...]
+    contact_sheet: bool
+    config: ResolvedConfig
+    catalog: Catalog
+
+
+def checked_request(
+    *,
+    prompt: str,
+    seconds: float,
+    output: str,
+    prompts_at: Iterable[str],
+    actions_at: Iterable[str],
+    contact_sheet: bool,
+    overwrite: bool,
+    config: ResolvedConfig,
+    catalog: Catalog,
+) -> GenerateRequest:
+    """The request. Raises `ConfigError`, `SignalError` or `OutputError` for what cannot be done."""
+    if not prompt.strip():
+        raise SignalError("The prompt is empty. Say what the world should show.")
+    checked_duration(seconds)
+    signals = _timed_signals(prompts_at, actions_at, seconds=seconds, model=config.model)
+    catalog.streamer_for(output)
+    if contact_sheet:
+        catalog.streamer_for(f"sheet{_CONTACT_SHEET_SUFFIX}")
+    if not overwrite:
+        _check_absent(output)
+    return GenerateRequest(
+        prompt=prompt.strip(),
+        seconds=seconds,
+        output=output,
+        signals=signals,
+        contact_sheet=contact_sheet,
+        config=config,
+        catalog=catalog,
+    )
+
+
+def _timed_signals(
+    prompts_at: Iterable[str], actions_at: Iterable[str], *, seconds: float, model: ModelSpec
+) -> tuple[TimedSignal, ...]:
+    signals = []
+    for text in prompts_at:
+        time, prompt = timed_text(text, "--prompt-at")
+        signals.append(TimedSignal(time, Signal(prompt=prompt)))
+    for text in actions_at:
+        time, action = timed_text(text, "--action-at")
+        _check_action(action, model)
+        signals.append(TimedSignal(time, Signal(action=action)))
+    for late in (timed for timed in signals if timed.seconds >= seconds):
+        what = late.signal.prompt or late.signal.action
+        logger.warning(f"'{what}' at {late.seconds:g} s is left out: the run ends at {seconds:g} s.")
+    within = [timed for timed in signals if timed.seconds < seconds]
+    return tuple(sorted(within, key=lambda timed: timed.seconds))
+
+
+def _check_action(action: str, model: ModelSpec) -> None:
+    if not model.actions:
+        raise SignalError(f"The model '{model.name}' takes no actions, found '{action}'. Leave --action-at out.")
+    if action not in model.actions:
+        raise SignalError(
+            f"'{action}' is not an action of '{model.name}'.{nearest(action, model.actions)} "
+            f"Actions: {', '.join(model.actions)}."
+        )
+
+
+def _check_absent(output: str) -> None:
+    path = Path(output)
+    holds_something = any(path.iterdir()) if path.is_dir() else path.exists()
+    if holds_something:
+        raise OutputError(f"'{output}' exists. Choose another name, or allow --overwrite.")

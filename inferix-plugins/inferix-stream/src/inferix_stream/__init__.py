@@ -1,0 +1,1 @@
+"""Streamers: mp4, gif, a folder of PNGs, a contact sheet."""

@@ -1,0 +1,85 @@
+"""Checkpoint files to modules: every tensor is checked by name, shape and dtype before one is copied."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from inferix_core.errors import CheckpointError
+from torch import Tensor, nn
+
+from inferix_wan.checkpoint_file import LazyTensor, open_checkpoint
+
+_ACCEPTED_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+_NUM_NAMED = 5
+
+
+def load_weights(
+    build: Callable[[], nn.Module], path: str | Path, *, device: torch.device, dtype: torch.dtype
+) -> nn.Module:
+    """The module that `build` makes, with the weights of a checkpoint, ready to run without gradients.
+
+    `build` runs on the meta device and must hold no state outside its state dict. Tensors go to the device one by
+    one, so that peak memory is about one copy in `dtype`. Accepted are `.pt`, `.pth`, `.bin`, `.safetensors`, a
+    sharded index, and a folder with one of these; see `open_checkpoint` for what is stripped from names.
+
+    Raises `CheckpointError` that names the tensors which are missing, unexpected, or of another shape or dtype.
+    """
+    with torch.device("meta"):
+        module = build()
+    fill_weights(module, path, device=device, dtype=dtype)
+    return module
+
+
+def fill_weights(module: nn.Module, path: str | Path, *, device: torch.device, dtype: torch.dtype) -> None:
+    """Replaces the module's weights by a checkpoint's. Raises as `load_weights` and leaves the module as it was."""
+    expected = module.state_dict()
+    with open_checkpoint(Path(path)) as found:
+        _check(expected, found, path=Path(path), kind=type(module).__name__)
+        loaded = {name: _loaded(found[name], device=device, dtype=dtype) for name in expected}
+    module.load_state_dict(loaded, strict=True, assign=True)
+    module.to(device).requires_grad_(False).eval()
+
+
+def _loaded(tensor: LazyTensor, *, device: torch.device, dtype: torch.dtype) -> Tensor:
+    # A copy even where nothing changes: a view of the mapped file would keep it open and page it in on demand.
+    return tensor.read().to(device=device, dtype=dtype, copy=True)
+
+
+def _check(expected: Mapping[str, Tensor], found: Mapping[str, LazyTensor], *, path: Path, kind: str) -> None:
+    problems = []
+    missing = [name for name in expected if name not in found]
+    unexpected = [name for name in found if name not in expected]
+    common = [name for name in expected if name in found]
+    if missing:
+        problems.append(_problem("missing", missing))
+    if unexpected:
+        problems.append(_problem("unexpected", unexpected))
+    shapes = [
+        f"{name} is {list(found[name].shape)}, expected {list(expected[name].shape)}"
+        for name in common
+        if tuple(found[name].shape) != tuple(expected[name].shape)
+    ]
+    if shapes:
+        problems.append(_problem("of another shape", shapes))
+    dtypes = [
+        f"{name} is {_dtype_name(found[name].dtype)}" for name in common if found[name].dtype not in _ACCEPTED_DTYPES
+    ]
+    if dtypes:
+        accepted = ", ".join(_dtype_name(dtype) for dtype in _ACCEPTED_DTYPES)
+        problems.append(f"{_problem('of another dtype', dtypes)}; accepted are {accepted}")
+    if problems:
+        raise CheckpointError(
+            f"'{path}' does not fit {kind}, which has {len(expected)} tensors. {'. '.join(problems)}. "
+            "Check that the file is the right model's and complete, and that the configured size matches it."
+        )
+
+
+def _problem(what: str, details: Sequence[str]) -> str:
+    more = f"; and {len(details) - _NUM_NAMED} more" if len(details) > _NUM_NAMED else ""
+    return f"{len(details)} {what}: {'; '.join(details[:_NUM_NAMED])}{more}"
+
+
+def _dtype_name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
