@@ -11,11 +11,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors.torch import load_file
-
 from inferix_core.plan import Entry, Level
 from inferix_kvstore.config import SinkWindowConfig
 from inferix_kvstore.window import SinkWindowPolicy
+from safetensors.torch import load_file
 
 GOLDEN = Path(__file__).parents[2] / "tests" / "golden" / "wan"
 CASES = {case["name"]: case for case in json.loads((GOLDEN / "index.json").read_text())["cases"]}

@@ -1,12 +1,11 @@
 """The rules of the window policies."""
 
 import pytest
-from pydantic import ValidationError
-
 from inferix_core.errors import ConfigError
 from inferix_core.plan import Entry, Level
 from inferix_kvstore.config import SinkWindowConfig, WindowConfig
 from inferix_kvstore.window import SinkWindowPolicy, WindowPolicy
+from pydantic import ValidationError
 
 NOISE = Level(0, 1000.0, 1.0)
 

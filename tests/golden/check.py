@@ -8,6 +8,7 @@ failed, 1 if a case failed, 2 for a folder or a pattern that cannot be used.
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
 import time
@@ -22,7 +23,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "0")  # before torch loads: spinning thr
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from folder import Case, FolderError, read_cases
-from outcome import CaseResult, Unsupported, Verdict
+from outcome import CaseResult, OutputResult, Unsupported, Verdict
 from report import print_result, print_summary
 
 Runner = Callable[..., Any]
@@ -79,9 +80,8 @@ def _run(case: Case, *, verbose: bool) -> CaseResult:
     return CaseResult(case.name, verdict, outputs)
 
 
-def _compared(case: Case, runner: Runner) -> list[Any]:
-    import magi_cases
-    from comparison import compare_json, compare_tensors
+def _compared(case: Case, runner: Runner) -> list[OutputResult]:
+    from comparison import compare_json, compare_tensors  # loads torch, which a mistaken call need not wait for
 
     if case.is_table:
         table = case.table()
@@ -89,19 +89,26 @@ def _compared(case: Case, runner: Runner) -> list[Any]:
     import torch
 
     tensors = case.tensors()
-    inputs = next((names for pattern, names in magi_cases.INPUTS.items() if fnmatchcase(case.name, pattern)), ())
-    expected = {name: tensor.clone() for name, tensor in case.outputs(tensors, inputs).items()}
+    given = [patterns for pattern, patterns in _registered("INPUTS") if fnmatchcase(case.name, pattern)]
+    expected = {name: tensor.clone() for name, tensor in case.outputs(tensors, *given).items()}
     with torch.inference_mode():
         got = runner(case.entry, tensors)
     return compare_tensors(got, expected, case.entry.get("tolerance", {}))
 
 
 def _runner(case: Case) -> Runner | None:
-    import magi_cases
-    import wan_cases
+    runners = _registered("TABLES" if case.is_table else "CASES")
+    return next((runner for pattern, runner in runners if fnmatchcase(case.name, pattern)), None)
 
-    registries = magi_cases.TABLES if case.is_table else [*wan_cases.CASES, *magi_cases.CASES]
-    return next((runner for pattern, runner in registries if fnmatchcase(case.name, pattern)), None)
+
+def _registered(what: str) -> Iterator[tuple[str, Any]]:
+    """The (pattern, value) pairs in a list of that name, over all registries: the `*_cases.py` beside this file.
+
+    `CASES` and `TABLES` hold runners; `INPUTS` the patterns of tensors that are given, for cases whose
+    format does not say it. A registry may lack a list.
+    """
+    for path in sorted(Path(__file__).parent.glob("*_cases.py")):
+        yield from getattr(importlib.import_module(path.stem), what, [])
 
 
 if __name__ == "__main__":

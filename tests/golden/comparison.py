@@ -28,7 +28,8 @@ def compare_tensors(
 def compare_json(got: Any, expected: Any) -> list[OutputResult]:
     """One result for each member of a table's top-level lists (or one in all where it has none); all exact.
 
-    Other top-level values describe the table. The error counts the values that differ, and the problem names the first of them.
+    Other top-level values describe the table. The error counts the values that differ, and the problem
+    names the first of them.
     """
     results = []
     for name, wanted in _parts(expected):
@@ -62,9 +63,8 @@ def _compare(name: str, got: Tensor, wanted: Tensor, *, atol: float, rtol: float
 
 
 def _parts(expected: Any) -> Iterator[tuple[str, Any]]:
-    lists = (
-        {key: part for key, part in expected.items() if isinstance(part, list)} if isinstance(expected, dict) else {}
-    )
+    members = expected.items() if isinstance(expected, dict) else ()
+    lists = {key: part for key, part in members if isinstance(part, list)}
     if not lists:
         yield "table", expected
     for key, part in lists.items():

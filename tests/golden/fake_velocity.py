@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
-
 from inferix_core.contracts.kv import KVPolicy
 from inferix_core.contracts.model import Conditions, LayerContext, PassInput
 from inferix_core.plan import Entry, FieldShape, Geometry, KVLayout
 from inferix_core.signals import Signal
+from torch import Tensor
 
 NUM_FRAMES_PER_LATENT = 4
 

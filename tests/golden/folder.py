@@ -12,6 +12,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,11 +56,11 @@ class Case:
         data = self.path.read_bytes()
         return json.loads(gzip.decompress(data) if self.path.suffix == ".gz" else data)
 
-    def outputs(self, tensors: dict[str, Tensor], inputs: tuple[str, ...]) -> dict[str, Tensor]:
+    def outputs(self, tensors: dict[str, Tensor], *inputs: tuple[str, ...]) -> dict[str, Tensor]:
         """The tensors that a runner must reproduce; `inputs` are patterns of those that it is given."""
         if "name" in self.entry:
             return {name.removeprefix("out."): t for name, t in tensors.items() if name.startswith("out.")}
-        given = ("sd.*", *inputs)
+        given = ("sd.*", *chain.from_iterable(inputs))
         return {name: t for name, t in tensors.items() if not any(fnmatchcase(name, one) for one in given)}
 
 
@@ -89,8 +90,10 @@ def _index(folder: Path) -> dict[str, Any]:
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise FolderError(f"'{path}' is no JSON: {error}") from error
     cases = index.get("cases") if isinstance(index, dict) else None
-    if not isinstance(cases, list) or not all(
-        isinstance(c, dict) and "file" in c and ("name" in c or "case" in c) for c in cases
-    ):
+    if not isinstance(cases, list) or not all(_is_entry(entry) for entry in cases):
         raise FolderError(f"'{path}' lists no cases: a list `cases` of objects with `name` (or `case`) and `file`.")
     return index
+
+
+def _is_entry(entry: Any) -> bool:
+    return isinstance(entry, dict) and "file" in entry and ("name" in entry or "case" in entry)

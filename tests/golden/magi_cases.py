@@ -15,15 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from magi_transport import TransportRun, execute, table
-from outcome import Unsupported
-from torch import Tensor
-
 from inferix_core.plan import Level
 from inferix_magi.config import VelocityConfig
 from inferix_magi.guidance import GuidanceScales
 from inferix_magi.schedule import Stage, stages, step_intervals, time_table
 from inferix_magi.solver import VelocitySolver
+from magi_transport import TransportRun, execute, table
+from outcome import Unsupported
+from torch import Tensor
 
 
 def run_transport(case: Mapping[str, Any], tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -63,7 +62,7 @@ TABLES = [
     ("transport_tables*.json", remake_transport_tables),
     ("schedule_functions*.json", remake_schedule_functions),
 ]
-INPUTS = {"transport_fake_velocity*": ("*.noise", "*.prefix", "integrate.x", "integrate.v", "integrate.t")}
+INPUTS = [("transport_fake_velocity*", ("*.noise", "*.prefix", "integrate.x", "integrate.v", "integrate.t"))]
 
 
 def _transport_runs(folder: Path, tensors: Mapping[str, Tensor]) -> dict[str, Mapping[str, Any]]:

@@ -6,14 +6,12 @@ A "chunk" of the tables is our block, a "frame" there is our latent.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import torch
-from fake_velocity import FakeVelocity, Forward, RecordedNoise, RecordingDecoder, RecordingPolicy, Record
-from torch import Tensor
-
+from fake_velocity import FakeVelocity, Forward, Record, RecordedNoise, RecordingDecoder, RecordingPolicy
 from inferix_core.contracts.kv import KVPolicy
 from inferix_core.defaults.dense import DenseConfig, DenseStore
 from inferix_core.defaults.sdpa import SdpaBackend
@@ -21,18 +19,18 @@ from inferix_core.plan import Emit, Op, Pass, Prefill
 from inferix_core.relay import Relay
 from inferix_core.runtime.engine import Engine
 from inferix_core.runtime.loop import Parts
-from inferix_core.runtime.world import World
 from inferix_core.specs import ComponentConfig
 from inferix_magi.config import MagiPlannerConfig, MagiRangesConfig, VelocityConfig
 from inferix_magi.planner import MagiPlanner
 from inferix_magi.ranges import MagiRanges
 from inferix_magi.schedule import num_blocks_for, step_intervals
 from inferix_magi.solver import VelocitySolver
+from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True)
 class TransportRun:
-    """What came of a run: the executed ops with the forwards they made, emitted latents, latents after the last step."""
+    """What came of a run: executed ops with the forwards they made, emitted latents, latents after the last step."""
 
     planner_config: MagiPlannerConfig
     num_blocks: int
@@ -170,7 +168,7 @@ class _Table:
         return row
 
     def _prefix_forward(self, prefills: list[tuple[Prefill, Forward]]) -> dict[str, Any]:
-        """Whole blocks of a prefix see no later ones, so one forward over all of them equals ours, one after another."""
+        """Blocks of a prefix see no later ones, so one forward over all of them equals ours, one after another."""
         seen = [pair for _, forward in prefills for pair in forward.visible]
         return {
             "kind": "prefix_features",

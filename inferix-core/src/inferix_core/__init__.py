@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from inferix_core.errors import SignalError as SignalError
     from inferix_core.errors import UnknownPluginError as UnknownPluginError
     from inferix_core.errors import UnsupportedError as UnsupportedError
+    from inferix_core.errors import WriteError as WriteError
     from inferix_core.events import Block as Block
     from inferix_core.runtime.engine import Engine as Engine
     from inferix_core.runtime.world import World as World
@@ -47,6 +48,7 @@ _HOMES = {
         "SignalError",
         "UnknownPluginError",
         "UnsupportedError",
+        "WriteError",
     ),
     "inferix_core.events": ("Block",),
     "inferix_core.runtime.engine": ("Engine",),

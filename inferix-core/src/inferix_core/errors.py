@@ -42,6 +42,10 @@ class OutputError(InferixError):
     """A target that cannot be written."""
 
 
+class WriteError(OutputError):
+    """A target that failed while frames were being written, e.g. a full disk; what was written before stays."""
+
+
 class UnsupportedError(InferixError):
     """An ability that was asked for and is not provided."""
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from pydantic import Field
-
 from inferix_core.specs import ComponentConfig
+from pydantic import Field
 
 
 class WindowConfig(ComponentConfig):

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from inferix_core.errors import ConfigError
 from inferix_core.plan import Entry
+
 from inferix_kvstore.config import SinkWindowConfig, WindowConfig
 
 
 class SinkWindowPolicy:
-    """The sink is the first latents of the world; the window ends with the current block and does not count the sink."""
+    """The sink is the first latents of the world; the window ends with the current block and leaves out the sink."""
 
     def __init__(self, config: SinkWindowConfig) -> None:
         self._num_sink_latents = config.num_sink_latents

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
-
 from inferix_core.specs import ComponentConfig
+from pydantic import Field, model_validator
 
 Guidance = Literal["three-way", "distilled"]
 Count = Annotated[int, Field(ge=1)]

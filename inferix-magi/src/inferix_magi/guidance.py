@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-
 from inferix_core.plan import Level
 
 TEXT = "signal"

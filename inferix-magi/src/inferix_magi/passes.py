@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from inferix_core.plan import Entry, Pass, Update
+
 from inferix_magi.config import MagiPlannerConfig
 from inferix_magi.guidance import CLEAN, NULL, TEXT, GuidanceScales
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from inferix_core.errors import PlanError
 from inferix_core.plan import Emit, Entry, Level, Op, Pass, Prefill, Progress, Update
+
 from inferix_magi.config import MagiPlannerConfig
 from inferix_magi.guidance import CLEAN, NULL
 from inferix_magi.passes import DistilledPass, GuidedPasses, Moment, Moving

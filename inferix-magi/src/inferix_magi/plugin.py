@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from inferix_core.hookspecs import hookimpl
 from inferix_core.specs import Spec
+
 from inferix_magi.config import MagiPlannerConfig, MagiRangesConfig, VelocityConfig
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from inferix_core.plan import Entry
+
 from inferix_magi.config import MagiRangesConfig
 
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from inferix_core.plan import Level
 from torch import Tensor
 
-from inferix_core.plan import Level
 from inferix_magi.config import VelocityConfig
 
 

@@ -1,4 +1,4 @@
-"""The containers that weights come in, opened without reading the weights: torch files, safetensors, shards, folders."""
+"""The containers of weights, opened without reading the weights: torch files, safetensors, shards, folders."""
 
 from __future__ import annotations
 
@@ -85,9 +85,7 @@ def _open_safetensors(path: Path, stack: ExitStack) -> dict[str, LazyTensor]:
 def _lazy_slice(file: Any, name: str) -> LazyTensor:
     part = file.get_slice(name)
     dtype = _SAFETENSORS_DTYPES.get(part.get_dtype())
-    return LazyTensor(
-        tuple(part.get_shape()), dtype or file.get_tensor(name).dtype, lambda: file.get_tensor(name)
-    )
+    return LazyTensor(tuple(part.get_shape()), dtype or file.get_tensor(name).dtype, lambda: file.get_tensor(name))
 
 
 _SAFETENSORS_DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
@@ -151,7 +149,9 @@ def _renamed(tensors: Mapping[str, LazyTensor], path: Path) -> dict[str, LazyTen
         if all(name.startswith(prefix) for name in names.values()):
             names = {name: short.removeprefix(prefix) for name, short in names.items()}
     if len(set(names.values())) < len(names):
-        raise CheckpointError(f"'{path}' names some tensors twice, with and without a wrapper's prefix: export it anew.")
+        raise CheckpointError(
+            f"'{path}' names some tensors twice, with and without a wrapper's prefix: export it anew."
+        )
     return {short: tensors[name] for name, short in names.items()}
 
 

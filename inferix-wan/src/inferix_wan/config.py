@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
+from inferix_core.errors import ConfigError
 from inferix_core.specs import ComponentConfig
 from pydantic import Field, model_validator
 
 Size = Literal["1.3B", "mid", "tiny-random"]
-RANDOM_WEIGHTS = "random"
+Weights = Literal["checkpoint", "random"]
 
 
 class SelfForcingPlannerConfig(ComponentConfig):
@@ -31,8 +32,8 @@ class SelfForcingPlannerConfig(ComponentConfig):
 
     @model_validator(mode="after")
     def _steps_descend(self) -> Self:
-        if any(not 0 < step <= 1000 for step in self.steps):
-            raise ValueError(f"steps are {list(self.steps)}, but each must be above 0 and at most 1000")
+        if any(not 0 <= step <= 1000 for step in self.steps):
+            raise ValueError(f"steps are {list(self.steps)}, but each must be from 0 to 1000")
         if any(after >= before for before, after in zip(self.steps, self.steps[1:], strict=False)):
             raise ValueError(f"steps are {list(self.steps)}, but they must descend, e.g. [1000, 750, 500, 250]")
         return self
@@ -45,23 +46,43 @@ class FewStepSolverConfig(ComponentConfig):
 class SelfForcingConfig(ComponentConfig):
     """The Self Forcing model."""
 
-    checkpoint: str = Field(
-        RANDOM_WEIGHTS,
-        description="A .pt, .pth or .safetensors file, a sharded index, a folder of one of these, or 'random'.",
+    weights: Weights = Field("checkpoint", description="Where the weights come from; random ones are for benches.")
+    checkpoint: str | None = Field(
+        None, description="A .pt, .pth or .safetensors file, a sharded index, or a folder with one of these."
     )
     size: Size = Field("1.3B", description="Dimensions of the network.")
     height: int = Field(480, ge=1, description="Frame height in pixels; a multiple of 16.")
     width: int = Field(832, ge=1, description="Frame width in pixels; a multiple of 16.")
     fps: float = Field(16.0, gt=0.0, description="Frames per second of the video.")
-    weights_seed: int = Field(0, ge=0, description="Seeds the weights if the checkpoint is 'random'.")
+    weights_seed: int = Field(0, ge=0, lt=2**63, description="The seed of random weights.")
 
 
 class WanVaeDecoderConfig(ComponentConfig):
     """The decoder of the Wan VAE."""
 
-    checkpoint: str = Field(
-        RANDOM_WEIGHTS, description="Wan2.1_VAE.pth or the same tensors in another container, or 'random'."
-    )
+    weights: Weights = Field("checkpoint", description="Where the weights come from; random ones are for benches.")
+    checkpoint: str | None = Field(None, description="Wan2.1_VAE.pth, or the same tensors in another container.")
     base_dim: int = Field(96, ge=1, description="Channels at full resolution.")
     num_res_blocks: int = Field(2, ge=1, description="Residual blocks at each resolution of the encoder.")
-    weights_seed: int = Field(0, ge=0, description="Seeds the weights if the checkpoint is 'random'.")
+    weights_seed: int = Field(0, ge=0, lt=2**63, description="The seed of random weights.")
+
+
+def checkpoint_path(config: SelfForcingConfig | WanVaeDecoderConfig, *, section: str) -> str | None:
+    """The checkpoint to load, None for random weights.
+
+    Raises `ConfigError` if neither or both were asked for. This is no validator, since a default configuration must
+    be valid for a schema to be made of it.
+    """
+    if config.weights == "random":
+        if config.checkpoint is not None:
+            raise ConfigError(
+                f"{section}: the checkpoint '{config.checkpoint}' was given together with random weights: "
+                "leave one of checkpoint and weights out."
+            )
+        return None
+    if config.checkpoint is None:
+        raise ConfigError(
+            f"{section}: no checkpoint is given. Set {section}.checkpoint to a file or folder, "
+            f'or {section}.weights to "random" for a bench.'
+        )
+    return config.checkpoint

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from inferix_core.contracts.model import Condition, Conditions, Layer, PassInput
-from inferix_core.errors import ConfigError, SignalError
-from inferix_core.plan import FieldShape, Geometry, KVLayout
+from inferix_core.errors import SignalError
+from inferix_core.plan import Geometry
 from inferix_core.signals import Signal
 from torch import Tensor
 
+from inferix_wan.geometry import wan_layout
 from inferix_wan.text import TextEncoder
 from inferix_wan.transformer.transformer import CausalWanTransformer, PassState
 
@@ -22,30 +23,14 @@ TEXT = "text"
 class WanModel:
     """Implements the core's `Model` over a transformer whose weights stand already.
 
-    The network runs in the dtype of its weights, and latents between passes have it as well. Raises `ConfigError`
-    for a frame size that the VAE's stride times the patch does not divide.
+    The network runs in the dtype of its weights, and latents between passes have it as well. `geometry` is made by
+    `wan_geometry`.
     """
 
-    def __init__(
-        self,
-        transformer: CausalWanTransformer,
-        *,
-        text_encoder: TextEncoder,
-        height: int,
-        width: int,
-        fps: float = 16.0,
-        spatial_stride: int = 8,
-    ) -> None:
-        config = transformer.config
-        _, patch_rows, patch_columns = config.patch_size
-        _check_multiple("height", height, spatial_stride * patch_rows)
-        _check_multiple("width", width, spatial_stride * patch_columns)
-        rows, columns = height // spatial_stride, width // spatial_stride
-        tokens_per_latent = (rows // patch_rows) * (columns // patch_columns)
+    def __init__(self, transformer: CausalWanTransformer, *, text_encoder: TextEncoder, geometry: Geometry) -> None:
         weight = transformer.patch_embedding.weight
-        page_field = FieldShape((config.num_heads, config.head_dim))
-        self.geometry = Geometry((config.in_channels, rows, columns), tokens_per_latent, height, width, fps=fps)
-        self.layout = KVLayout(config.num_layers, tokens_per_latent, {"k": page_field, "v": page_field})
+        self.geometry = geometry
+        self.layout = wan_layout(transformer.config, geometry)
         self.dtype = self.latent_dtype = weight.dtype
         self.layers: Sequence[Layer] = list(transformer.layers)
         self.transformer = transformer
@@ -81,13 +66,3 @@ class WanModel:
         """See `Model.head`: the flow, noise minus clean, [B, L, C, h, w]."""
         flow: Tensor = self.transformer.head(state)
         return flow
-
-
-def _check_multiple(name: str, size: int, multiple: int) -> None:
-    if size % multiple == 0:
-        return
-    below = size - size % multiple
-    accepted = f"{below} or {below + multiple}" if below else f"{multiple}"
-    raise ConfigError(
-        f"A frame {name} of {size} pixels was asked for, but this model makes multiples of {multiple}: use {accepted}."
-    )

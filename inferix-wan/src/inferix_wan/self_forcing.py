@@ -41,7 +41,7 @@ class SelfForcingPlanner:
         size = self._config.num_block_latents
         if not self._config.independent_first_latent:
             return range(block * size, (block + 1) * size)
-        return range(0, 1) if block == 0 else range(1 + (block - 1) * size, 1 + block * size)
+        return range(1) if block == 0 else range(1 + (block - 1) * size, 1 + block * size)
 
     def plan(self, progress: Progress) -> Sequence[Op]:
         """See `Planner.plan`. Raises `PlanError` for a prefix that does not end where a block ends."""

@@ -2,36 +2,52 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
-from inferix_core.errors import CheckpointError, ConfigError
+from inferix_core.errors import UnsupportedError
 
-from inferix_wan.config import SelfForcingConfig
+from inferix_wan.config import SelfForcingConfig, checkpoint_path
+from inferix_wan.geometry import wan_geometry
 from inferix_wan.initialisation import initialise
 from inferix_wan.model import WanModel
 from inferix_wan.sizes import TRANSFORMERS
-from inferix_wan.text import RandomTextEncoder
-from inferix_wan.transformer.config import TransformerConfig
+from inferix_wan.text import RandomTextEncoder, TextEncoder
 from inferix_wan.transformer.transformer import CausalWanTransformer
-from inferix_wan.weights import fill_weights
+from inferix_wan.weights import check_weights, load_weights
 
 
 class SelfForcingModel(WanModel):
     """A `WanModel` built from its configuration.
 
-    Raises `ConfigError` for a configuration without weights and `CheckpointError` for weights that do not fit.
+    Raises, before weights are read: `ConfigError` for sizes or weights that cannot be used, `CheckpointError` for a
+    checkpoint that does not fit, `UnsupportedError` for one without a text encoder.
     """
 
-    def __init__(self, config: SelfForcingConfig, *, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(
+        self,
+        config: SelfForcingConfig,
+        *,
+        device: torch.device,
+        dtype: torch.dtype,
+        text_encoder: TextEncoder | None = None,
+    ) -> None:
         dimensions = TRANSFORMERS[config.size]
+        geometry = wan_geometry(dimensions, height=config.height, width=config.width, fps=config.fps)
         with torch.device("meta"):
             transformer = CausalWanTransformer(dimensions)
-        # The sizes are checked before any weights are read or made.
-        super().__init__(
-            transformer,
-            text_encoder=_text_encoder(config, dimensions, device=device, dtype=dtype),
-            height=config.height,
-            width=config.width,
-            fps=config.fps,
-        )
+        checkpoint = checkpoint_path(config, section="model")
+        if checkpoint is not None:
+            check_weights(transformer, checkpoint)
+            if text_encoder is None:
+                raise UnsupportedError(
+                    f"'{checkpoint}' needs the UMT5 text encoder, which this version of inferix-wan does not bring "
+                    'yet. Give SelfForcingModel a text_encoder from Python, or set model.weights to "random" for a '
+                    "bench."
+                )
+            load_weights(transformer, checkpoint, device=device, dtype=dtype)
+        else:
+            transformer.to(dtype).to_empty(device=device).requires_grad_(False).eval()
+            initialise(transformer, seed=config.weights_seed)
+            text_encoder = text_encoder or RandomTextEncoder(
+                text_dim=dimensions.text_dim, text_len=dimensions.text_len, device=device, dtype=dtype
+            )
+        super().__init__(transformer, text_encoder=text_encoder, geometry=geometry)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -15,25 +15,24 @@ _ACCEPTED_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _NUM_NAMED = 5
 
 
-def load_weights(
-    build: Callable[[], nn.Module], path: str | Path, *, device: torch.device, dtype: torch.dtype
-) -> nn.Module:
-    """The module that `build` makes, with the weights of a checkpoint, ready to run without gradients.
-
-    `build` runs on the meta device and must hold no state outside its state dict. Tensors go to the device one by
-    one, so that peak memory is about one copy in `dtype`. Accepted are `.pt`, `.pth`, `.bin`, `.safetensors`, a
-    sharded index, and a folder with one of these; see `open_checkpoint` for what is stripped from names.
+def check_weights(module: nn.Module, path: str | Path) -> None:
+    """Finds out whether a checkpoint fits the module, which may be on the meta device, without reading the weights.
 
     Raises `CheckpointError` that names the tensors which are missing, unexpected, or of another shape or dtype.
     """
-    with torch.device("meta"):
-        module = build()
-    fill_weights(module, path, device=device, dtype=dtype)
-    return module
+    with open_checkpoint(Path(path)) as found:
+        _check(module.state_dict(), found, path=Path(path), kind=type(module).__name__)
 
 
-def fill_weights(module: nn.Module, path: str | Path, *, device: torch.device, dtype: torch.dtype) -> None:
-    """Replaces the module's weights by a checkpoint's. Raises as `load_weights` and leaves the module as it was."""
+def load_weights(module: nn.Module, path: str | Path, *, device: torch.device, dtype: torch.dtype) -> None:
+    """Puts a checkpoint's weights in place of the module's, ready to run without gradients.
+
+    The module is best built on the meta device, if all its state is in its state dict. Tensors go to `device` one
+    by one, so that peak memory is about one copy in `dtype`. Accepted are torch files, safetensors, a sharded index,
+    and a folder with one of these; `open_checkpoint` says what is stripped from names.
+
+    Raises as `check_weights`, and then leaves the module as it was.
+    """
     expected = module.state_dict()
     with open_checkpoint(Path(path)) as found:
         _check(expected, found, path=Path(path), kind=type(module).__name__)

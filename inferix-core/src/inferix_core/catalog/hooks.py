@@ -55,7 +55,9 @@ def register_checked(manager: pluggy.PluginManager, plugin: object, name: str) -
         for implementation in getattr(manager.hook, hook).get_hookimpls():
             if implementation.plugin is plugin and not implementation.wrapper:
                 manager.unregister(plugin)
-                raise FaultyPluginError(f"'{hook}' must be a generator that yields once, under @hookimpl(wrapper=True).")
+                raise FaultyPluginError(
+                    f"'{hook}' must be a generator that yields once, under @hookimpl(wrapper=True)."
+                )
 
 
 def _signature_fault(plugin: object) -> str:

@@ -67,9 +67,7 @@ def read_selection(*, only: Iterable[str] | None, without: Iterable[str]) -> Sel
     if only is not None:
         return Selection(allowed=frozenset(only), allowed_by="`only`", disabled=disabled)
     allowed = _listed(ALLOWLIST_VARIABLE)
-    return Selection(
-        allowed=frozenset(allowed) if allowed else None, allowed_by=ALLOWLIST_VARIABLE, disabled=disabled
-    )
+    return Selection(allowed=frozenset(allowed) if allowed else None, allowed_by=ALLOWLIST_VARIABLE, disabled=disabled)
 
 
 def _listed(variable: str) -> list[str]:

@@ -15,8 +15,8 @@ from inferix_core.cli.arguments import disabled_plugins, joined_times
 from inferix_core.cli.plugin_commands import add_plugin_commands
 from inferix_core.cli.session import Session, show_log
 from inferix_core.errors import (
-    ConfigError,
     CheckpointError,
+    ConfigError,
     InferixError,
     OutputError,
     PlanError,

@@ -16,7 +16,7 @@ application = typer.Typer(help="Measure on this machine.", no_args_is_help=True)
 
 @application.callback()
 def _bench() -> None:
-    """Measure on this machine."""  # noqa: D401 – what the command does, as its help
+    """Measure on this machine."""
 
 
 @application.command()

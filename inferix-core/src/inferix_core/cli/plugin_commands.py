@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import defaultdict
 
-import pluggy
 import typer
 from loguru import logger
 
@@ -24,7 +24,9 @@ def add_plugin_commands(application: typer.Typer, catalog: Catalog) -> None:
         added = _commands_of(plugin, qualified_name)
         for name in _named(added) if added is not None else ():
             if name in core_names:
-                logger.warning(f"The command '{name}' of '{qualified_name}' is left out: the core has one of this name.")
+                logger.warning(
+                    f"The command '{name}' of '{qualified_name}' is left out: the core has one of this name."
+                )
             else:
                 assert added is not None
                 wanted[name].append((qualified_name.partition(":")[0], added))
@@ -39,9 +41,8 @@ def _commands_of(plugin: object, qualified_name: str) -> typer.Typer | None:
     if hook is None or not hasattr(hook, f"{PROJECT}_impl"):
         return None
     added = typer.Typer()
-    arguments, _ = pluggy._hooks.varnames(hook)
     try:
-        hook(added) if arguments else hook()
+        hook(added) if inspect.signature(hook).parameters else hook()
         if not _named(added):
             return None
         typer.main.get_command(added)  # typer reads signatures only now; a bad one must not fail the whole application

@@ -49,7 +49,7 @@ class ResolvedConfig:
             return selected
         raise ConfigError(
             f"{'.'.join(SECTIONS[kind])}: no {kind.noun} is chosen, and the model '{self.model.name}' names none. "
-            f"Choose one with use = \"…\". Installed: {', '.join(self.installed[kind]) or 'none'}."
+            f'Choose one with use = "…". Installed: {", ".join(self.installed[kind]) or "none"}.'
         )
 
     @property
@@ -136,7 +136,7 @@ def _default_model(catalog: Catalog) -> Component:
         return best[0]
     raise ConfigError(
         f"no model is named, and several are installed: {', '.join(one.name for one in models)}. "
-        "Name one with --model or [model] use = \"…\"."
+        'Name one with --model or [model] use = "…".'
     )
 
 

@@ -63,7 +63,9 @@ class RunSettings(BaseModel):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         default="auto", description="The precision the model runs in; auto is what is fastest on the device."
     )
-    num_threads: int | None = Field(default=None, ge=1, description="CPU threads for the model; torch's choice if unset.")
+    num_threads: int | None = Field(
+        default=None, ge=1, description="CPU threads for the model; torch's choice if unset."
+    )
 
 
 class RunConfig(RunSettings):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.lib import format as npy_format
 
 from inferix_core.contracts.streamer import VideoFormat
-from inferix_core.errors import OutputError
+from inferix_core.errors import OutputError, WriteError
 from inferix_core.specs import ComponentConfig
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class NpyStreamer:
             self._write_header()
             self._file.flush()
         except OSError as error:
-            raise OutputError(
+            raise WriteError(
                 f"Writing '{self._target}' failed after {self._num_frames} frames: {error.strerror}. "
                 "They stay readable. Make room and run again."
             ) from error
@@ -89,6 +89,4 @@ class NpyStreamer:
         assert self._file is not None
         self._file.seek(0)
         shape = (self._num_frames, *self._frame_shape)
-        npy_format.write_array_header_1_0(
-            self._file, {"descr": "|u1", "fortran_order": False, "shape": shape}
-        )
+        npy_format.write_array_header_1_0(self._file, {"descr": "|u1", "fortran_order": False, "shape": shape})

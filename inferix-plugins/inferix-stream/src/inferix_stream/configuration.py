@@ -35,13 +35,13 @@ class GifConfig(ComponentConfig):
     """How a gif's colours are chosen."""
 
     palette_seconds: float = Field(
-        5.0,
+        10.0,
         gt=0.0,
         le=60.0,
         description="Seconds of video that share a palette and are held in memory until it is made.",
     )
     num_colours: int = Field(256, ge=4, le=256, description="Colours in a palette.")
-    dither: Dither = Field("bayer", description="How colours outside the palette are mixed; bayer does not flicker.")
+    dither: Dither = Field("sierra2_4a", description="How colours that the palette lacks are mixed of those it has.")
 
 
 class PngFolderConfig(ComponentConfig):

@@ -13,7 +13,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation
 from inferix_core.contracts.streamer import VideoFormat
-from inferix_core.errors import OutputError
+from inferix_core.errors import OutputError, WriteError
 
 from inferix_stream.configuration import ContactSheetConfig
 from inferix_stream.digits import GLYPH_ROWS, draw_label, time_label
@@ -124,7 +124,7 @@ def _write(
     try:
         file.append(PngEncoder(height=sheet.shape[0], width=sheet.shape[1]).encode(sheet))
     except OSError as error:
-        raise OutputError(
+        raise WriteError(
             f"Writing the contact sheet '{file.path}' failed: {error.strerror or error}. Nothing else is affected. "
             "Free some space, or choose a path on another disk."
         ) from error

@@ -49,7 +49,11 @@ class GifStreamer:
             container="gif",
             codec="gif",
             rate=Fraction(TICKS_PER_SECOND),
-            container_options={"loop": "0"},
+            container_options={
+                "loop": "0",
+                # The last frame has no successor to take its delay from.
+                "final_delay": str(max(SHORTEST_DELAY_TICKS, round(TICKS_PER_SECOND / video.fps))),
+            },
             codec_options={},
         )
         context = file.stream.codec_context

@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
-from inferix_core.errors import OutputError
+from inferix_core.errors import OutputError, WriteError
 
 from inferix_stream.growing_file import open_for
 from inferix_stream.pending_bytes import PendingBytes
@@ -39,7 +39,7 @@ class MuxedFile:
         self._file = open_for(target)
         self.path = self._file.path
         self.num_frames = 0
-        self._failure: OutputError | None = None
+        self._failure: WriteError | None = None
         self._is_closed = False
         self._pending = PendingBytes()
         try:
@@ -80,7 +80,7 @@ class MuxedFile:
         self.num_frames += 1
 
     def flush(self) -> None:
-        """Appends every finished piece to the file. Raises `OutputError` if the disk is full or gone."""
+        """Appends every finished piece to the file. Raises `WriteError` if the disk is full or gone."""
         try:
             self._file.append(self._pending.value())
         except OSError as error:
@@ -91,14 +91,14 @@ class MuxedFile:
     def check(self) -> None:
         """Raises `OutputError` if an earlier write failed or the file is closed."""
         if self._failure is not None:
-            raise OutputError(f"No more frames can be written after the first failure. {self._failure}")
+            raise WriteError(f"No more frames can be written after the first failure. {self._failure}")
         if self._is_closed:
             raise OutputError(f"No more frames can be written to '{self.path}': it is closed. Open a new streamer.")
 
     def close(self) -> bool:
         """Finalises the file; True if every frame is in it. Safe to call twice and after a failure.
 
-        Raises `OutputError` if the last pieces are the first that cannot be written.
+        Raises `WriteError` if the last pieces are the first that cannot be written.
         """
         if self._is_closed:
             return False
@@ -114,12 +114,12 @@ class MuxedFile:
             self._file.close()
         return is_whole
 
-    def _explain(self, error: OSError) -> OutputError:
+    def _explain(self, error: OSError) -> WriteError:
         """The error for frames that could not be written, with how many are safe."""
         num_safe = num_frames_in(self.path) if self._file.num_bytes else 0
         seconds = num_safe / float(self.stream.codec_context.framerate)
         kept = f"The first {num_safe} frames ({seconds:.1f} s) are safe in it" if num_safe else "No frame is safe in it"
-        return OutputError(
+        return WriteError(
             f"Writing '{self.path}' failed at frame {self.num_frames}: {error.strerror or error}. {kept}. "
             "Free some space or choose a path on another disk, then generate again; the same seed makes the same video."
         )

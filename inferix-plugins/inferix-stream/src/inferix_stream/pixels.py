@@ -29,7 +29,8 @@ def block_pixels(block: Block, video: VideoFormat | None) -> Pixels:
     if pixels.ndim != 4 or pixels.shape[1:] != (video.height, video.width, 3) or pixels.dtype != np.uint8:
         raise OutputError(
             f"Block {block.index} has frames of shape {pixels.shape} and type {pixels.dtype}, but the streamer "
-            f"was opened for uint8 of shape (T, {video.height}, {video.width}, 3). Open a new streamer for another size."
+            f"was opened for uint8 of shape (T, {video.height}, {video.width}, 3). "
+            "Open a new streamer for another size."
         )
     return np.ascontiguousarray(pixels)
 

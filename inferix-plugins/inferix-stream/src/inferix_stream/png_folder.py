@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inferix_core.contracts.streamer import VideoFormat
-from inferix_core.errors import OutputError
+from inferix_core.errors import OutputError, WriteError
 
 from inferix_stream.configuration import PngFolderConfig
 from inferix_stream.output_path import check_parent, refusal
@@ -32,7 +32,7 @@ class PngFolderStreamer:
         self.num_frames = 0
         self._video: VideoFormat | None = None
         self._encoder: PngEncoder | None = None
-        self._failure: OutputError | None = None
+        self._failure: WriteError | None = None
         self._is_closed = False
         self._is_new = False
 
@@ -68,7 +68,7 @@ class PngFolderStreamer:
         pixels = block_pixels(block, self._video)
         assert self._encoder is not None, "open() sets the encoder with the format"
         if self._failure is not None:
-            raise OutputError(f"No more frames can be written after the first failure. {self._failure}")
+            raise WriteError(f"No more frames can be written after the first failure. {self._failure}")
         if self._is_closed:
             raise OutputError(f"No more frames can be written to '{self.folder}': it is closed. Open a new streamer.")
         if self.num_frames == 0:
@@ -95,9 +95,9 @@ class PngFolderStreamer:
             raise self._failure from error
         self.num_frames += 1
 
-    def _explain(self, error: OSError, path: Path) -> OutputError:
+    def _explain(self, error: OSError, path: Path) -> WriteError:
         assert self._video is not None, "frames are only written to an open folder"
-        return OutputError(
+        return WriteError(
             f"Writing '{path}' failed: {error.strerror or error}. The first {self.num_frames} frames "
             f"({self.num_frames / self._video.fps:.1f} s) are safe in '{self.folder}'. Free some space or choose a "
             "folder on another disk, then generate again; the same seed makes the same video."

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import av
-from inferix_core.errors import OutputError
+from inferix_core.errors import WriteError
 
 
 def remux_unfragmented(path: Path) -> None:
     """Rewrites the fragmented mp4 at `path` with one index at its front; nothing is encoded again.
 
-    Raises `OutputError` and leaves the fragmented file as it is if there is no room for the copy.
+    Raises `WriteError` and leaves the fragmented file as it is if there is no room for the copy.
     """
     copy = path.with_name(f".{path.name}.partial")
     try:
@@ -28,7 +28,7 @@ def remux_unfragmented(path: Path) -> None:
         copy.replace(path)
     except (av.FFmpegError, OSError) as error:
         copy.unlink(missing_ok=True)
-        raise OutputError(
+        raise WriteError(
             f"'{path}' is complete and can be played, but stays fragmented: rewriting it as an ordinary mp4 failed "
             f"({error}). Free as much space as the file takes, or leave `fragmented = true`."
         ) from error

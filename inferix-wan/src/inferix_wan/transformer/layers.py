@@ -6,7 +6,6 @@ Letters: B worlds, N tokens, G groups of tokens that share a time, T condition t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -28,11 +27,12 @@ class RMSNorm(nn.Module):
         """`x` [..., dim] normalised."""
         wide = x.float()
         scale = torch.linalg.vecdot(wide, wide).div(x.shape[-1]).add(self.eps).rsqrt()
-        return (wide * scale.unsqueeze(-1)).to(x.dtype) * self.weight
+        normed: Tensor = (wide * scale.unsqueeze(-1)).to(x.dtype)
+        return normed * self.weight
 
 
 def modulated_norm(x: Tensor, *, shift: Tensor, scale: Tensor, eps: float) -> Tensor:
-    """LayerNorm(x) * (1 + scale) + shift for `x` [B, N, dim] and `shift`, `scale` [B, G, dim]."""
+    """The modulated norm LayerNorm(x) * (1 + scale) + shift for `x` [B, N, dim] and `shift`, `scale` [B, G, dim]."""
     dim = x.shape[-1]
     if scale.shape[0] == 1 and scale.shape[1] == 1:  # one time for all: the norm's own affine step does it
         return F.layer_norm(x, (dim,), (1 + scale).view(dim), shift.view(dim), eps)
@@ -41,14 +41,15 @@ def modulated_norm(x: Tensor, *, shift: Tensor, scale: Tensor, eps: float) -> Te
 
 
 def gated_add(x: Tensor, change: Tensor, *, gate: Tensor) -> Tensor:
-    """x + change * gate for `x`, `change` [B, N, dim] and `gate` [B, G, dim]."""
+    """The sum x + change * gate for `x`, `change` [B, N, dim] and `gate` [B, G, dim]."""
     num_groups = gate.shape[1]
     return torch.addcmul(grouped(x, num_groups), grouped(change, num_groups), gate.unsqueeze(2)).flatten(1, 2)
 
 
 def grouped(x: Tensor, num_groups: int) -> Tensor:
     """[B, N, dim] -> [B, G, N / G, dim]."""
-    return x.unflatten(1, (num_groups, -1))
+    num_worlds, num_tokens, dim = x.shape
+    return x.view(num_worlds, num_groups, num_tokens // num_groups, dim)
 
 
 class SelfAttention(nn.Module):
@@ -75,7 +76,8 @@ class SelfAttention(nn.Module):
         k = self.norm_k(self.k(x)).unflatten(-1, heads)
         v = self.v(x).unflatten(-1, heads)
         attended = context.attend(q, k, v, rotary=rotary)
-        return cast(Tensor, self.o(attended.flatten(-2)))
+        projected: Tensor = self.o(attended.flatten(-2))
+        return projected
 
 
 class CrossAttention(nn.Module):
@@ -102,7 +104,8 @@ class CrossAttention(nn.Module):
         """`x` [B, N, dim] -> [B, N, dim]."""
         q = self.norm_q(self.q(x)).unflatten(-1, (self.num_heads, -1))
         attended = context.attend_conditions(q, self.parts, self.project)
-        return cast(Tensor, self.o(attended.flatten(-2)))
+        projected: Tensor = self.o(attended.flatten(-2))
+        return projected
 
 
 def feed_forward(config: TransformerConfig) -> nn.Sequential:

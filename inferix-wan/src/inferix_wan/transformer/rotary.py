@@ -50,7 +50,7 @@ class GridRotary:
                 f"{len(positions[0])} positions of {self.tokens_per_latent} tokens make {table.shape[1]} tokens, "
                 f"but {x.shape[1]} are to be rotated: give one position for each latent."
             )
-        pairs = torch.view_as_complex(x.to(self._precision).unflatten(-1, (-1, 2)))  # [B, N, H, P]
+        pairs = torch.view_as_complex(x.to(self._precision).view(*x.shape[:-1], -1, 2))  # [B, N, H, P]
         return torch.view_as_real(pairs * table).flatten(-2).to(x.dtype)
 
     def _table(self, positions: Sequence[Sequence[int]], device: torch.device) -> Tensor:

@@ -109,7 +109,7 @@ class CausalWanTransformer(nn.Module):
     @property
     def layers(self) -> Sequence[Layer]:
         """The blocks, in order."""
-        return cast(Sequence[Layer], self.blocks)
+        return cast("Sequence[Layer]", self.blocks)
 
     def embed_text(self, embeds: Tensor) -> Tensor:
         """Text encoder output [B, T, text_dim] -> condition tokens [B, text_len, dim].
@@ -122,7 +122,8 @@ class CausalWanTransformer(nn.Module):
             raise ValueError(
                 f"The text has {embeds.shape[1]} tokens, but the transformer takes {self.config.text_len}: cut it."
             )
-        return cast(Tensor, self.text_embedding(F.pad(embeds, (0, 0, 0, num_missing))))
+        tokens: Tensor = self.text_embedding(F.pad(embeds, (0, 0, 0, num_missing)))
+        return tokens
 
     def embed(self, pass_input: PassInput) -> PassState:
         """The state before the first block."""
@@ -153,4 +154,5 @@ class CausalWanTransformer(nn.Module):
         if all(time == row[0] for row in times for time in row):
             times = [row[:1] for row in times]
         encoded = sinusoid(times, dim=self.config.freq_dim).to(dtype=like.dtype)
-        return cast(Tensor, self.time_embedding(encoded.to(like.device, non_blocking=True)))
+        embedded: Tensor = self.time_embedding(encoded.to(like.device, non_blocking=True))
+        return embedded

@@ -42,18 +42,30 @@ class Part:
     """Blocks before them that only fill the causal state, without gradients: the state of a long-lived world."""
 
 
+Mix = tuple[tuple[float, tuple[Part, ...]], ...]
+"""Shares of the steps, and the batches that make up one worker's part of such a step."""
+
 # What makes it learn at all is many scenes in a step: with two, the mean colour of each step drowns everything else.
-FIRST_STEPS = (Part(size=16, num_clips=20, num_blocks=1),)
-"""For the first few hundred steps: short, so that there is room for most scenes."""
-# Short clips alone collapse later in a long video, so after that nearly everything is 45 frames or more.
-STEPS: tuple[tuple[float, tuple[Part, ...]], ...] = (
-    (0.30, (Part(size=24, num_clips=2, num_blocks=4),)),
-    (0.25, (Part(size=16, num_clips=4, num_blocks=4),)),
-    (0.15, (Part(size=40, num_clips=1, num_blocks=4),)),
-    (0.20, (Part(size=24, num_clips=2, num_blocks=3, num_seen_blocks=5),)),
-    (0.10, (Part(size=128, num_clips=1, num_blocks=1),)),
+# So windows are small, and the long life of a world comes from blocks that only fill the state.
+FIRST_MIX: Mix = ((1.0, (Part(size=16, num_clips=20, num_blocks=1),)),)
+EARLY_MIX: Mix = (
+    (0.25, (Part(size=16, num_clips=20, num_blocks=1),)),
+    (0.25, (Part(size=16, num_clips=10, num_blocks=2),)),
+    (0.20, (Part(size=16, num_clips=6, num_blocks=1, num_seen_blocks=5),)),
+    (0.20, (Part(size=32, num_clips=3, num_blocks=2),)),
+    (0.08, (Part(size=64, num_clips=1, num_blocks=1), Part(size=16, num_clips=8, num_blocks=1))),
+    (0.02, (Part(size=128, num_clips=1, num_blocks=1), Part(size=16, num_clips=8, num_blocks=1))),
 )
-"""Share of the later steps and the batches that make up one worker's part of such a step."""
+# Short clips alone collapse later in a long video.
+LATE_MIX: Mix = (
+    (0.15, (Part(size=16, num_clips=10, num_blocks=2),)),
+    (0.20, (Part(size=24, num_clips=3, num_blocks=4),)),
+    (0.20, (Part(size=24, num_clips=3, num_blocks=1, num_seen_blocks=5),)),
+    (0.10, (Part(size=16, num_clips=4, num_blocks=1, num_seen_blocks=12),)),
+    (0.25, (Part(size=32, num_clips=3, num_blocks=2),)),
+    (0.07, (Part(size=64, num_clips=1, num_blocks=1), Part(size=16, num_clips=8, num_blocks=1))),
+    (0.03, (Part(size=128, num_clips=1, num_blocks=1), Part(size=16, num_clips=8, num_blocks=1))),
+)
 
 
 def train_autoencoder(arguments: list[str]) -> None:
@@ -147,7 +159,7 @@ def autoencoder_gradients(vae: WanVAE, settings: VaeSettings, step: int, worker:
 def decoder_gradients(vae: WanVAE, settings: VaeSettings, step: int, worker: int) -> dict[str, float]:
     """Gradients of one step for the decoder alone; returns the parts of the loss."""
     totals: dict[str, float] = {}
-    for batch in _batches(vae, settings, step + settings.num_short_steps, worker):
+    for batch in _batches(vae, settings, step + settings.num_steps, worker):
         decoder_state: State | None = None
         num_seen_latents = 0
         with torch.no_grad():
@@ -247,9 +259,10 @@ def to_model(clips: Clips, vae: WanVAE) -> tuple[Tensor, Tensor]:
 def _batches(vae: WanVAE, settings: VaeSettings, step: int, worker: int) -> Iterator[Batch]:
     """The batches of a worker's part of a step, drawn from (seed, step, worker)."""
     rng = np.random.default_rng([settings.seed, 1, step, worker])
-    parts = STEPS[rng.choice(len(STEPS), p=[share for share, _ in STEPS])][1]
-    if step < settings.num_short_steps:
-        parts = FIRST_STEPS
+    mix = LATE_MIX
+    if step < settings.num_steps // 2:
+        mix = FIRST_MIX if step < settings.num_short_steps else EARLY_MIX
+    parts = mix[rng.choice(len(mix), p=[share for share, _ in mix])][1]
     pixels = [part.num_clips * part.size**2 * 12 * part.num_blocks for part in parts]
     generator = torch.Generator().manual_seed((settings.seed * 1_000_003 + step) * 64 + worker)
     for part, num_pixels in zip(parts, pixels, strict=True):

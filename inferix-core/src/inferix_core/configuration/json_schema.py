@@ -51,9 +51,7 @@ def _table(kind: Kind, catalog: Catalog, definitions: dict[str, Any]) -> dict[st
     return {"anyOf": references} if references else {"type": "object", "maxProperties": 0}
 
 
-def _definition(
-    component: Component, accepted: list[str], key: str, definitions: dict[str, Any]
-) -> dict[str, Any]:
+def _definition(component: Component, accepted: list[str], key: str, definitions: dict[str, Any]) -> dict[str, Any]:
     own = component.spec.config.model_json_schema(ref_template=f"#/$defs/{key}.{{model}}")
     for name, nested in own.pop("$defs", {}).items():
         definitions[f"{key}.{name}"] = nested

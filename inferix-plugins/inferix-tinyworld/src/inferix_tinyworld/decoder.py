@@ -1,0 +1,50 @@
+"""Tinyworld's latents to frames.
+
+Letters: L latents, T frames.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from inferix_core.errors import CheckpointError
+from inferix_core.plan import Geometry
+from inferix_wan.vae.config import VaeConfig
+from inferix_wan.vae.model import State, WanVAE
+from inferix_wan.weights import fill_weights
+from torch import Tensor
+
+from inferix_tinyworld.config import TinyWorldVaeConfig
+from inferix_tinyworld.shipped import VAE, weights_path
+
+
+class TinyWorldDecoder:
+    """A Wan VAE of tiny dims whose history lives in its state. Implements the core's `Decoder`."""
+
+    def __init__(
+        self, config: TinyWorldVaeConfig, *, geometry: Geometry, device: torch.device, dtype: torch.dtype
+    ) -> None:
+        self._vae = load_vae(weights_path(config.checkpoint, embedded=VAE), device=device, dtype=dtype)
+
+    def decode(self, latents: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """See `Decoder.decode`."""
+        frames, new_state = self._vae.decode(latents.unsqueeze(0), state)
+        return frames[0], new_state
+
+
+def load_vae(path: Path, *, device: torch.device, dtype: torch.dtype) -> WanVAE:
+    """The VAE whose shape stands in the .json beside the weights. Raises `CheckpointError` if either cannot be used."""
+    config_path = path.with_suffix(".json")
+    try:
+        fields = json.loads(config_path.read_text())
+        config = VaeConfig(**{name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()})
+    except (OSError, ValueError, TypeError) as error:
+        raise CheckpointError(
+            f"The shape of the VAE is read from '{config_path}', which cannot be used: {error}. A checkpoint of "
+            "tinyworld comes with a .json of the same name beside it; the training stage writes both."
+        ) from error
+    vae = WanVAE(config)
+    fill_weights(vae, path, device=device, dtype=dtype)
+    return vae.use_channels_last()

@@ -1,0 +1,73 @@
+"""Tinyworld as a model of the engine: the Wan model with a word encoder and actions.
+
+Letters: T condition tokens.
+"""
+
+from __future__ import annotations
+
+import torch
+from inferix_core.contracts.model import Condition, Conditions
+from inferix_core.errors import SignalError, nearest
+from inferix_core.signals import Signal
+from inferix_wan.model import WanModel
+from inferix_wan.weights import fill_weights
+
+from inferix_tinyworld.config import TinyWorldConfig
+from inferix_tinyworld.network import ACTION, TEXT, TinyWorldNetwork, meta_network, read_config
+from inferix_tinyworld.prompts import parse
+from inferix_tinyworld.scene import ACTIONS, FPS, SIZE
+from inferix_tinyworld.shipped import NETWORK, weights_path
+from inferix_tinyworld.text import WordEncoder
+
+NO_ACTION = "none"
+
+
+class TinyWorldModel(WanModel):
+    """A `WanModel` whose conditions are the words of a prompt and one action for each block.
+
+    Raises `CheckpointError` for weights that are missing or do not fit.
+    """
+
+    def __init__(self, config: TinyWorldConfig, *, device: torch.device, dtype: torch.dtype) -> None:
+        path = weights_path(config.checkpoint, embedded=NETWORK)
+        network = meta_network(read_config(path.with_suffix(".json")))
+        fill_weights(network, path, device=device, dtype=dtype)
+        self._set_up(network)
+
+    @classmethod
+    def of_network(cls, network: TinyWorldNetwork) -> TinyWorldModel:
+        """The model over a network whose weights stand already."""
+        model = cls.__new__(cls)
+        model._set_up(network)
+        return model
+
+    def encode(self, signal: Signal, previous: Conditions | None) -> Conditions:
+        """See `Model.encode`. The text holds until the next prompt, an action for one block.
+
+        What a prompt leaves open goes on as it is; in a new world the model chooses.
+        """
+        return {TEXT: self._text(signal.prompt, previous), ACTION: self._action(signal.action or NO_ACTION)}
+
+    def _set_up(self, network: TinyWorldNetwork) -> None:
+        super().__init__(
+            network.transformer, text_encoder=WordEncoder(network.words), height=SIZE, width=SIZE, fps=FPS
+        )
+        with torch.no_grad():
+            rows = network.actions.weight.detach().clone()
+            self._actions = {name: Condition(rows[index].view(1, 1, -1)) for index, name in enumerate(ACTIONS)}
+
+    def _text(self, prompt: str | None, previous: Conditions | None) -> Condition:
+        if prompt is None:
+            return self.encode_text("") if previous is None else previous[TEXT]
+        try:
+            parse(prompt)
+        except ValueError as error:
+            raise SignalError(str(error)) from error
+        return self.encode_text(prompt)
+
+    def _action(self, name: str) -> Condition:
+        if name not in self._actions:
+            raise SignalError(
+                f"There is no action '{name}'.{nearest(name, ACTIONS)} Tinyworld knows {', '.join(ACTIONS)}."
+            )
+        return self._actions[name]

@@ -1,0 +1,47 @@
+"""What this package brings, declared without loading torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from inferix_core.hookspecs import hookimpl
+from inferix_core.specs import ModelSpec, Spec
+
+from inferix_tinyworld.config import TinyWorldConfig, TinyWorldVaeConfig
+from inferix_tinyworld.scene import ACTIONS
+
+NUM_WINDOW_LATENTS = 6
+"""Latents that a block sees, its own three included; the network is trained with exactly this window."""
+
+_PRESET: Mapping[str, Any] = {
+    "planner": {"use": "self-forcing", "num_block_latents": 3},
+    "solver": {"use": "few-step"},
+    "decoder": {"use": "tinyworld-vae"},
+    "kv": {"store": {"use": "dense"}, "policy": {"use": "window", "num_window_latents": NUM_WINDOW_LATENTS}},
+}
+
+
+@hookimpl
+def inferix_models() -> Iterable[ModelSpec]:
+    """Tinyworld, the default where it is installed."""
+    yield ModelSpec(
+        name="tinyworld",
+        summary="A coloured ball or box that rolls, bounces or rests under a sky; 128x128 at 16 fps, runs on a CPU.",
+        implementation="inferix_tinyworld.model:TinyWorldModel",
+        config=TinyWorldConfig,
+        preset=_PRESET,
+        actions=ACTIONS,
+        default_priority=10,
+    )
+
+
+@hookimpl
+def inferix_decoders() -> Iterable[Spec]:
+    """The VAE that made tinyworld's latents."""
+    yield Spec(
+        name="tinyworld-vae",
+        summary="The Wan VAE at tiny dims, trained with tinyworld; streaming.",
+        implementation="inferix_tinyworld.decoder:TinyWorldDecoder",
+        config=TinyWorldVaeConfig,
+    )

@@ -1,0 +1,52 @@
+"""Frame sizes to latents and tokens; free of torch."""
+
+from __future__ import annotations
+
+from inferix_core.errors import ConfigError
+from inferix_core.plan import FieldShape, Geometry, KVLayout
+
+from inferix_wan.transformer.config import TransformerConfig
+
+
+def wan_geometry(
+    config: TransformerConfig,
+    *,
+    height: int,
+    width: int,
+    fps: float,
+    spatial_stride: int = 8,
+    temporal_stride: int = 4,
+) -> Geometry:
+    """What a transformer makes of frames of `height` x `width` pixels, under the strides of its VAE.
+
+    Raises `ConfigError` for a size that the spatial stride times the patch does not divide.
+    """
+    _, patch_rows, patch_columns = config.patch_size
+    _check_multiple("height", height, spatial_stride * patch_rows)
+    _check_multiple("width", width, spatial_stride * patch_columns)
+    rows, columns = height // spatial_stride, width // spatial_stride
+    return Geometry(
+        latent_shape=(config.in_channels, rows, columns),
+        tokens_per_latent=(rows // patch_rows) * (columns // patch_columns),
+        frame_height=height,
+        frame_width=width,
+        fps=fps,
+        num_frames_first=1,
+        num_frames_per_latent=temporal_stride,
+    )
+
+
+def wan_layout(config: TransformerConfig, geometry: Geometry) -> KVLayout:
+    """What the transformer keeps of each token: keys and values of every head."""
+    field = FieldShape((config.num_heads, config.head_dim))
+    return KVLayout(config.num_layers, geometry.tokens_per_latent, {"k": field, "v": field})
+
+
+def _check_multiple(name: str, size: int, multiple: int) -> None:
+    if size > 0 and size % multiple == 0:
+        return
+    below = size - size % multiple
+    accepted = f"{below} or {below + multiple}" if below > 0 else f"{multiple} or more"
+    raise ConfigError(
+        f"A frame {name} of {size} pixels was asked for, but this model makes multiples of {multiple}: use {accepted}."
+    )
