@@ -14,7 +14,18 @@ PACKAGES = {
     path.parent.name: path.parent
     for path in [*ROOT.glob("inferix-*/pyproject.toml"), *ROOT.glob("inferix-plugins/*/pyproject.toml")]
 }
-LIGHT_CORE = ["catalog", "configuration", "cli", "contracts", "plan", "signals", "specs", "hookspecs", "events", "relay"]
+LIGHT_CORE = [
+    "catalog",
+    "configuration",
+    "cli",
+    "contracts",
+    "plan",
+    "signals",
+    "specs",
+    "hookspecs",
+    "events",
+    "relay",
+]
 
 
 def imported_packages(package: Path) -> set[str]:

@@ -57,7 +57,7 @@ def test_pages_survive_any_history_of_blocks_and_drops(history: list[tuple[int, 
 
 def test_a_window_never_grows_the_slab() -> None:
     cache = make_cache(capacity=6)
-    add(cache, range(0, 3))
+    add(cache, range(3))
     size = cache.num_bytes
     for start in range(3, 60, 3):
         cache.drop([latent for latent in cache.held if latent < start - 3])
@@ -68,15 +68,15 @@ def test_a_window_never_grows_the_slab() -> None:
 
 def test_reading_the_window_copies_nothing() -> None:
     cache = make_cache(capacity=6)
-    add(cache, range(0, 3))
-    before = cache.segments(0, [range(0, 3)])[0]["k"]
-    cache.write(0, range(0, 3), {name: torch.cat([page(7, 0)[name]] * 3) for name in LAYOUT.fields})
+    add(cache, range(3))
+    before = cache.segments(0, [range(3)])[0]["k"]
+    cache.write(0, range(3), {name: torch.cat([page(7, 0)[name]] * 3) for name in LAYOUT.fields})
     assert torch.equal(before[0, 0], page(7, 0)["k"][0])
 
 
 def test_a_refused_reservation_changes_nothing() -> None:
     cache = make_cache(max_latents=4)
-    add(cache, range(0, 3))
+    add(cache, range(3))
     with pytest.raises(CapacityError, match="2 more latents"):
         cache.reserve(range(3, 5))
     assert cache.reserved == ()
@@ -85,17 +85,17 @@ def test_a_refused_reservation_changes_nothing() -> None:
 
 def test_drafts_are_reserved_until_committed_and_again_when_the_commit_is_taken_back() -> None:
     cache = make_cache()
-    cache.reserve(range(0, 2))
+    cache.reserve(range(2))
     assert (cache.held, cache.reserved) == ((), (0, 1))
-    cache.commit(range(0, 2))
+    cache.commit(range(2))
     assert (cache.held, cache.reserved) == ((0, 1), ())
-    cache.uncommit(range(0, 2))
+    cache.uncommit(range(2))
     assert (cache.held, cache.reserved) == ((), (0, 1))
 
 
 def test_a_fork_goes_its_own_way() -> None:
     cache = make_cache(capacity=6)
-    add(cache, range(0, 2))
+    add(cache, range(2))
     fork = cache.fork()
     add(fork, range(2, 4))
     cache.drop([0])

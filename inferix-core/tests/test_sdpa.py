@@ -11,7 +11,9 @@ def case(*, kv_heads: int = 4) -> tuple[torch.Tensor, list[dict[str, torch.Tenso
     return q, [{n: torch.randn(2, m, kv_heads, 8, generator=generator) for n in "kv"} for m in lengths]
 
 
-def reference(q: torch.Tensor, segments: list[dict[str, torch.Tensor]], scale: float) -> tuple[torch.Tensor, torch.Tensor]:
+def reference(
+    q: torch.Tensor, segments: list[dict[str, torch.Tensor]], scale: float
+) -> tuple[torch.Tensor, torch.Tensor]:
     k, v = (torch.cat([s[n] for s in segments], dim=1).double() for n in "kv")
     k, v = (x.repeat_interleave(q.shape[2] // x.shape[2], dim=2) for x in (k, v))
     scores = torch.einsum("bnhd,bmhd->bhnm", q.double(), k) * scale

@@ -37,7 +37,7 @@ def run_causal_rollout(case: Mapping[str, Any], tensors: Tensors) -> dict[str, T
         if level == 0:
             return inputs[block * num_block_calls][world]
         recorded = tensors[f"in.step_noise{block * (len(steps) - 1) + level - 1}"]
-        return recorded.unflatten(0, (call["batch"], -1))[world]
+        return recorded.chunk(len(tensors["in.context"]))[world]
 
     rollout = run(
         Setup(
@@ -78,7 +78,7 @@ def run_pipeline(case: Mapping[str, Any], tensors: Tensors) -> dict[str, Tensor]
             start = latents.start - num_prefix_latents
             return first[world, start : start + len(latents)]
         recorded = tensors[f"in.step_noise{starts.index(latents.start) * (len(steps) - 1) + level - 1}"]
-        return recorded.unflatten(0, (call["batch"], -1))[world]
+        return recorded.chunk(len(first))[world]
 
     planner = SelfForcingPlannerConfig(
         num_block_latents=call["num_frame_per_block"],
@@ -145,7 +145,7 @@ def run_vae_stream(case: Mapping[str, Any], tensors: Tensors) -> dict[str, Tenso
         "encoded": vae.encode(tensors["in.pixel"].transpose(1, 2))[0],
     }
     state = None
-    for index, piece in enumerate(latents.split(case["call"]["chunks_latent_frames"], dim=1)):
+    for index, piece in enumerate(torch.split(latents, case["call"]["chunks_latent_frames"], dim=1)):
         outputs[f"chunk{index}"], state = vae.decode(piece, state)
     assert state is not None
     outputs |= {f"cache{slot}": remembered for slot, remembered in enumerate(state)}
@@ -173,14 +173,14 @@ def _weights(tensors: Tensors) -> dict[str, Tensor]:
 
 
 def _calls(rollout: Rollout) -> dict[str, Tensor]:
-    outputs = {}
+    outputs: dict[str, Tensor] = {}
     for index, call in enumerate(rollout.calls):
         outputs |= {f"call{index}.flow": call.flow, f"call{index}.x0": call.clean}
     return outputs
 
 
 def _caches(rollout: Rollout, *, num_tokens: int) -> dict[str, Tensor]:
-    outputs = {}
+    outputs: dict[str, Tensor] = {}
     for layer in range(rollout.num_layers):
         keys, values = rollout.cache(layer, num_tokens=num_tokens)
         outputs |= {f"cache{layer}.k": keys.float(), f"cache{layer}.v": values.float()}
@@ -199,9 +199,7 @@ def _buffer_indices(rollout: Rollout, *, tokens_per_latent: int) -> Tensor:
     return torch.tensor(rows)
 
 
-def _schedule_outputs(
-    given: Mapping[str, Any], inputs: Mapping[str, Tensor], *, warps: list[str]
-) -> dict[str, Tensor]:
+def _schedule_outputs(given: Mapping[str, Any], inputs: Mapping[str, Tensor], *, warps: list[str]) -> dict[str, Tensor]:
     schedule = FlowMatchSchedule(
         shift=given["shift"],
         num_levels=given["set_timesteps"],

@@ -15,6 +15,7 @@ KNOWN_COMPONENTS: Mapping[str, Mapping[Kind, tuple[str, ...]]] = {
         Kind.KV_POLICY: ("sink-window", "window", "selective"),
         Kind.KV_CODEC: ("int8", "fp8", "int4"),
     },
+    "inferix-stream": {Kind.STREAMER: ("mp4", "gif", "png-folder", "contact-sheet", "hls", "rtmp")},
     "inferix-parallel": {Kind.PARALLEL: ("ulysses", "ring", "hybrid", "adaptive")},
 }
 """Distribution to the names of its components, for each kind."""
@@ -32,6 +33,11 @@ def distributions_with_more(kind: Kind, installed: set[str]) -> list[str]:
         for distribution, kinds in KNOWN_COMPONENTS.items()
         if any(name not in installed for name in kinds.get(kind, ()))
     ]
+
+
+def names_of(kind: Kind) -> set[str]:
+    """The names of all official components of a kind."""
+    return {name for kinds in KNOWN_COMPONENTS.values() for name in kinds.get(kind, ())}
 
 
 def distribution_of(kind: Kind, name: str) -> str | None:

@@ -15,19 +15,19 @@ Weights = Literal["checkpoint", "random"]
 class SelfForcingPlannerConfig(ComponentConfig):
     """How Self Forcing denoises a block."""
 
-    num_block_latents: int = Field(3, ge=1, description="Latents generated together.")
+    num_block_latents: int = Field(default=3, ge=1, description="Latents generated together.")
     steps: tuple[int, ...] = Field(
-        (1000, 750, 500, 250),
+        default=(1000, 750, 500, 250),
         min_length=1,
         description="Noise levels of the denoising passes, from 1000 (noise) down towards 0 (clean).",
     )
-    warp: bool = Field(True, description="Whether `steps` count before the shift is applied.")
-    shift: float = Field(5.0, gt=0.0, description="How far the schedule is pressed towards noise; 1 is not at all.")
+    warp: bool = Field(default=True, description="Whether `steps` count before the shift is applied.")
+    shift: float = Field(default=5.0, gt=0.0, description="How far the schedule is pressed towards noise; 1 is not at all.")
     clean_time: float = Field(
-        0.0, ge=0.0, le=1000.0, description="The time the network is told in the pass that commits a finished block."
+        default=0.0, ge=0.0, le=1000.0, description="The time the network is told in the pass that commits a finished block."
     )
     independent_first_latent: bool = Field(
-        False, description="Whether the first latent of a world, or of its prefix, is a block of its own."
+        default=False, description="Whether the first latent of a world, or of its prefix, is a block of its own."
     )
 
     @model_validator(mode="after")
@@ -46,25 +46,25 @@ class FewStepSolverConfig(ComponentConfig):
 class SelfForcingConfig(ComponentConfig):
     """The Self Forcing model."""
 
-    weights: Weights = Field("checkpoint", description="Where the weights come from; random ones are for benches.")
+    weights: Weights = Field(default="checkpoint", description="Where the weights come from; random ones are for benches.")
     checkpoint: str | None = Field(
-        None, description="A .pt, .pth or .safetensors file, a sharded index, or a folder with one of these."
+        default=None, description="A .pt, .pth or .safetensors file, a sharded index, or a folder with one of these."
     )
-    size: Size = Field("1.3B", description="Dimensions of the network.")
-    height: int = Field(480, ge=1, description="Frame height in pixels; a multiple of 16.")
-    width: int = Field(832, ge=1, description="Frame width in pixels; a multiple of 16.")
-    fps: float = Field(16.0, gt=0.0, description="Frames per second of the video.")
-    weights_seed: int = Field(0, ge=0, lt=2**63, description="The seed of random weights.")
+    size: Size = Field(default="1.3B", description="Dimensions of the network.")
+    height: int = Field(default=480, ge=1, description="Frame height in pixels; a multiple of 16.")
+    width: int = Field(default=832, ge=1, description="Frame width in pixels; a multiple of 16.")
+    fps: float = Field(default=16.0, gt=0.0, description="Frames per second of the video.")
+    weights_seed: int = Field(default=0, ge=0, lt=2**63, description="The seed of random weights.")
 
 
 class WanVaeDecoderConfig(ComponentConfig):
     """The decoder of the Wan VAE."""
 
-    weights: Weights = Field("checkpoint", description="Where the weights come from; random ones are for benches.")
-    checkpoint: str | None = Field(None, description="Wan2.1_VAE.pth, or the same tensors in another container.")
-    base_dim: int = Field(96, ge=1, description="Channels at full resolution.")
-    num_res_blocks: int = Field(2, ge=1, description="Residual blocks at each resolution of the encoder.")
-    weights_seed: int = Field(0, ge=0, lt=2**63, description="The seed of random weights.")
+    weights: Weights = Field(default="checkpoint", description="Where the weights come from; random ones are for benches.")
+    checkpoint: str | None = Field(default=None, description="Wan2.1_VAE.pth, or the same tensors in another container.")
+    base_dim: int = Field(default=96, ge=1, description="Channels at full resolution.")
+    num_res_blocks: int = Field(default=2, ge=1, description="Residual blocks at each resolution of the encoder.")
+    weights_seed: int = Field(default=0, ge=0, lt=2**63, description="The seed of random weights.")
 
 
 def checkpoint_path(config: SelfForcingConfig | WanVaeDecoderConfig, *, section: str) -> str | None:

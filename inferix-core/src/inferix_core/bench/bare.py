@@ -87,9 +87,7 @@ class _Buffers:
         self._capacity = num_window_latents * layout.tokens_per_latent
         self.fields = [
             {
-                name: torch.empty(
-                    (1, self._capacity, *field.shape), device=parts.device, dtype=parts.model.dtype
-                )
+                name: torch.empty((1, self._capacity, *field.shape), device=parts.device, dtype=parts.model.dtype)
                 for name, field in layout.fields.items()
             }
             for _ in range(layout.num_layers)
@@ -139,9 +137,7 @@ class _BareLayer:
                 if self._layer not in condition.projected:
                     condition.projected[self._layer] = project(condition.tokens)
                 pairs.append(condition.projected[self._layer])
-        keys, values = (
-            side[0] if len(side) == 1 else torch.cat(side, dim=1) for side in zip(*pairs, strict=True)
-        )
+        keys, values = (side[0] if len(side) == 1 else torch.cat(side, dim=1) for side in zip(*pairs, strict=True))
         return _attention(q, keys, values)
 
 

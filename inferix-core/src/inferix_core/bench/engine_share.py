@@ -47,9 +47,7 @@ def measure_engine_share(engine: Engine, *, prompt: str, num_pairs: int, num_war
                 bare_seconds.append(_seconds(bare.step, engine.device))
                 engine_seconds.append(_seconds(world.step, engine.device))
     shares = [1.0 - alone / whole for alone, whole in zip(bare_seconds, engine_seconds, strict=True)]
-    return EngineShare(
-        num_pairs, 1000.0 * median(bare_seconds), 1000.0 * median(engine_seconds), median(shares)
-    )
+    return EngineShare(num_pairs, 1000.0 * median(bare_seconds), 1000.0 * median(engine_seconds), median(shares))
 
 
 def _seconds(step: Callable[[], object], device: torch.device) -> float:

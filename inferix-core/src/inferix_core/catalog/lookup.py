@@ -52,7 +52,7 @@ def _unknown(kind: Kind, name: str, components: Sequence[Component], records: Se
     installed = sorted({component.name for component in components})
     official = known.distribution_of(kind, name)
     sentences = [f"No {kind.noun} is called '{name}'."]
-    offered = installed + [component.qualified_name for component in components]
+    offered = {*installed, *known.names_of(kind), *(component.qualified_name for component in components)} - {name}
     if suggestion := nearest(name, offered).strip():
         sentences.append(suggestion)
     sentences.append(f"Installed: {', '.join(installed) or 'none'}.")

@@ -76,6 +76,12 @@ def build_application(catalog: Catalog) -> typer.Typer:
     return application
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"inferix-core {__version__}")
+        raise typer.Exit
+
+
 def _options(
     context: typer.Context,
     without: Annotated[
@@ -83,12 +89,11 @@ def _options(
         typer.Option(metavar="NAME", help="Leave a plugin out: its name, its distribution, or distribution:name."),
     ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and the whole log.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)
+    ] = False,
 ) -> None:
     # `--without` was read before there were any commands, since plugins add some.
-    if version:
-        typer.echo(f"inferix-core {__version__}")
-        raise typer.Exit
     if debug:
         context.obj.enable_debug()
 

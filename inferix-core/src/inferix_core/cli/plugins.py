@@ -38,7 +38,11 @@ def list_plugins(
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("plugin", "state", "distribution", "version", "provides", "reason", box=None)
+    table = Table(box=None)
+    for header in ("plugin", "state", "distribution", "version"):
+        table.add_column(header, no_wrap=True)
+    table.add_column("provides")
+    table.add_column("reason")
     for record in records:
         row = _row(record)
         provides = ", ".join(row["provides"])
@@ -70,7 +74,10 @@ def show(
     if not fields:
         console.print("It has nothing to configure.")
         return
-    table = Table("key", "type", "default", "bounds", "description", box=None)
+    table = Table(box=None)
+    table.add_column("key", no_wrap=True)
+    for header in ("type", "default", "bounds", "description"):
+        table.add_column(header)
     for field in fields:
         table.add_row(*(Text(cell) for cell in field))
     console.print(table)

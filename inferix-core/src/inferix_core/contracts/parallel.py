@@ -20,7 +20,5 @@ class ParallelStrategy(Protocol):
     def gather(self, tokens: Tensor) -> Tensor:
         """All tokens again, in order, on every rank."""
 
-    def attend(
-        self, q: Tensor, segments: Sequence[Segment], *, backend: AttentionBackend, scale: float
-    ) -> Tensor:
+    def attend(self, q: Tensor, segments: Sequence[Segment], *, backend: AttentionBackend, scale: float) -> Tensor:
         """Attention of this rank's queries over every rank's segments."""

@@ -34,9 +34,7 @@ class SdpaBackend:
         values = _joined(segments, "v").transpose(1, 2)
         grouped = keys.shape[1] != queries.shape[1]
         if not want_lse:
-            result = functional.scaled_dot_product_attention(
-                queries, keys, values, scale=scale, enable_gqa=grouped
-            )
+            result = functional.scaled_dot_product_attention(queries, keys, values, scale=scale, enable_gqa=grouped)
             return result.transpose(1, 2), None
         if grouped:
             repeats = queries.shape[1] // keys.shape[1]

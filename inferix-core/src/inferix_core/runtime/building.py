@@ -27,7 +27,9 @@ def choose_device(name: str) -> torch.device:
     except RuntimeError as error:
         raise ConfigError(f"device = '{name}' is no device. Use auto, cpu, cuda or cuda:N.") from error
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(f"device = '{name}' was asked for, but torch {torch.__version__} finds no CUDA here. Use cpu.")
+        raise ConfigError(
+            f"device = '{name}' was asked for, but torch {torch.__version__} finds no CUDA here. Use cpu."
+        )
     return device
 
 

@@ -131,9 +131,7 @@ def _writes(entries: Sequence[Entry], spans: Sequence[slice]) -> list[tuple[slic
     return writes
 
 
-def _view(
-    entry: Entry, entries: Sequence[Entry], spans: Sequence[slice], cache: KVCache, policy: KVPolicy
-) -> _View:
+def _view(entry: Entry, entries: Sequence[Entry], spans: Sequence[slice], cache: KVCache, policy: KVPolicy) -> _View:
     tokens = next(span for other, span in zip(entries, spans, strict=True) if other is entry)
     peers = [other for other in entries if _sees(entry, other)]
     if not entry.reads_cache:

@@ -164,7 +164,9 @@ class Engine:
         """An opened streamer for a path or address, chosen by its suffix. Raises `OutputError` if it cannot be written."""
         from inferix_core.runtime.output import open_output  # streamers are no part of stepping a world
 
-        return open_output(str(target), geometry=self.geometry, catalog=self._catalog or Catalog.discover(), options=overrides or {})
+        return open_output(
+            str(target), geometry=self.geometry, catalog=self._catalog or Catalog.discover(), options=overrides or {}
+        )
 
     def report(self, summary: Mapping[str, Any]) -> None:
         """Tells the observers what a finished run measured."""
@@ -184,9 +186,7 @@ class Engine:
         run = BlockRun([state.id for state in states], [state.num_finished for state in states])
         with torch.inference_mode(), Transaction(states) as transaction, self._parts.relay.run_block(run):
             finished = self._loop.run(states, plans, transaction=transaction, timings=timings)
-            blocks = [
-                self._decoded(state, of_world, timings) for state, of_world in zip(states, finished, strict=True)
-            ]
+            blocks = [self._decoded(state, of_world, timings) for state, of_world in zip(states, finished, strict=True)]
         for block in blocks:
             self._parts.relay.frames(block)
         return blocks

@@ -21,8 +21,8 @@ from inferix_core.runtime.state import FlyingBlock, WorldState
 from inferix_core.signals import Signal
 
 if TYPE_CHECKING:
-    from inferix_core.contracts.kv import KVCache, KVPolicy, KVStore
     from inferix_core.contracts.attention import AttentionBackend
+    from inferix_core.contracts.kv import KVCache, KVPolicy, KVStore
     from inferix_core.contracts.model import Conditions, Model
     from inferix_core.contracts.scheduler import Planner, Solver
     from inferix_core.relay import Relay
@@ -153,7 +153,9 @@ class Loop:
                     state.clean.pop(block, None)
                 for block in one.finishes:
                     flying = state.flying.pop(block)
-                    finished[b].append(Finished(block, _latents_of(block, one.entries), flying.latents, flying.signal_ids))
+                    finished[b].append(
+                        Finished(block, _latents_of(block, one.entries), flying.latents, flying.signal_ids)
+                    )
                     if block not in one.commits:
                         state.clean[block] = flying
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from av.video.frame import VideoFrame
-from av.video.reformatter import Interpolation
 from inferix_core.contracts.streamer import VideoFormat
 from inferix_core.errors import OutputError, WriteError
 
@@ -49,7 +48,10 @@ class ContactSheetStreamer:
 
     def write(self, block: Block) -> None:
         """Copies the frames of the block that are to be shown."""
-        self._choice.offer(block_pixels(block, self._video))
+        pixels = block_pixels(block, self._video)
+        if self._file is None:
+            raise OutputError(f"No more frames can be taken for '{self.target}': it is closed. Open a new streamer.")
+        self._choice.offer(pixels)
 
     def close(self) -> None:
         """Writes the sheet with the frames seen so far; with none there is no file."""
@@ -110,7 +112,7 @@ def fit(picture: Pixels, *, longest_side: int) -> Pixels:
         return np.repeat(np.repeat(picture, factor, axis=0), factor, axis=1)
     share = longest_side / max(height, width)
     frame = VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24").reformat(
-        height=max(1, round(height * share)), width=max(1, round(width * share)), interpolation=Interpolation.AREA
+        height=max(1, round(height * share)), width=max(1, round(width * share)), interpolation="AREA"
     )
     return frame.to_ndarray().astype(np.uint8, copy=False)
 

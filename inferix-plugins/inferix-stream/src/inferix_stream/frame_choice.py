@@ -33,7 +33,7 @@ class FrameChoice:
             if index in self._wanted if self._wanted is not None else index % self._stride == 0:
                 self._kept.append((index, picture.copy()))
                 self._thin()
-        if len(pictures):
+        if self._wanted is None and len(pictures):
             self._last = (self._num_offered - 1, pictures[-1].copy())
 
     def chosen(self) -> list[tuple[int, Pixels]]:

@@ -49,6 +49,7 @@ class GifStreamer:
             container="gif",
             codec="gif",
             rate=Fraction(TICKS_PER_SECOND),
+            fps=min(video.fps, TICKS_PER_SECOND / SHORTEST_DELAY_TICKS),
             container_options={
                 "loop": "0",
                 # The last frame has no successor to take its delay from.
@@ -78,7 +79,9 @@ class GifStreamer:
                 self._stretch_end = ticks + self.config.palette_seconds * TICKS_PER_SECOND
             self._last_ticks = ticks
             if self._palette is None:
-                self._palette = PaletteMaker(self.config, height=self._video.height, width=self._video.width)
+                self._palette = PaletteMaker(
+                    self.config, height=self._video.height, width=self._video.width, is_first=self._file.num_frames == 0
+                )
             frame = VideoFrame.from_ndarray(picture, format="rgb24")
             frame.pts, frame.time_base = ticks, Fraction(1, TICKS_PER_SECOND)
             self._palette.push(frame)

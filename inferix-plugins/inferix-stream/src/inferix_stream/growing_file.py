@@ -26,8 +26,8 @@ class GrowingFile:
         check_file(path)
         self.path = path
         self.num_bytes = 0
-        self._is_new = not path.exists()
         try:
+            self._is_new = not path.exists()
             self._file: io.FileIO = open(path, "xb" if self._is_new else "r+b", buffering=0)  # noqa: SIM115, PTH123
         except OSError as error:
             raise refusal(path, error) from error

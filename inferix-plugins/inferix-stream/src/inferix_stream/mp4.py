@@ -47,6 +47,7 @@ class Mp4Streamer:
             container="mp4",
             codec="libx264",
             rate=rate,
+            fps=video.fps,
             container_options={
                 "movflags": "frag_keyframe+empty_moov+default_base_moof",
                 "frag_duration": str(round(config.fragment_seconds * 1_000_000)),
@@ -58,6 +59,8 @@ class Mp4Streamer:
                 # Frames are encoded in the order of time: one waits for no later one, so that less is in
                 # flight when a run is killed, and the file is hardly larger.
                 "bf": "0",
+                # Keyframes come by the clock alone, since each begins a fragment.
+                "sc_threshold": "0",
             },
         )
         context = file.stream.codec_context

@@ -29,16 +29,20 @@ class MuxedFile:
         container: str,
         codec: str,
         rate: Fraction,
+        fps: float,
         container_options: Mapping[str, str],
         codec_options: Mapping[str, str],
     ) -> None:
         """Opens the file and prepares the encoder; `stream` may be configured until `start`.
+
+        `rate` is the encoder's clock, `fps` the frames that come in a second of it.
 
         Raises `OutputError` if the file cannot be written or the codec is missing.
         """
         self._file = open_for(target)
         self.path = self._file.path
         self.num_frames = 0
+        self._fps = fps
         self._failure: WriteError | None = None
         self._is_closed = False
         self._pending = PendingBytes()
@@ -65,12 +69,13 @@ class MuxedFile:
     def start(self) -> None:
         """Opens the encoder as `stream` was configured; raises `OutputError` if it refuses."""
         context = self.stream.codec_context
+        size = f"{context.width}×{context.height}"
         try:
             context.open(strict=False)
         except (av.FFmpegError, ValueError) as error:
             self.close()
             raise OutputError(
-                f"Cannot write '{self.path}': the encoder {context.name} refuses {context.width}×{context.height} "
+                f"Cannot write '{self.path}': the encoder {context.name} refuses {size} pixels "
                 f"at {float(context.rate):g} frames per second ({error}). Choose another size or another output."
             ) from error
 
@@ -117,7 +122,7 @@ class MuxedFile:
     def _explain(self, error: OSError) -> WriteError:
         """The error for frames that could not be written, with how many are safe."""
         num_safe = num_frames_in(self.path) if self._file.num_bytes else 0
-        seconds = num_safe / float(self.stream.codec_context.framerate)
+        seconds = num_safe / self._fps
         kept = f"The first {num_safe} frames ({seconds:.1f} s) are safe in it" if num_safe else "No frame is safe in it"
         return WriteError(
             f"Writing '{self.path}' failed at frame {self.num_frames}: {error.strerror or error}. {kept}. "

@@ -16,13 +16,17 @@ from inferix_stream.configuration import GifConfig
 class PaletteMaker:
     """FFmpeg's palette filters over one stretch: frames go in, then all come out in one palette."""
 
-    def __init__(self, config: GifConfig, *, height: int, width: int) -> None:
+    def __init__(self, config: GifConfig, *, height: int, width: int, is_first: bool) -> None:
+        # FFmpeg's encoder takes a palette that equals the file's first for "no change since the last
+        # frame", also when another one lay between. The colour of the transparent entry is never
+        # seen, so a different one there keeps later palettes apart from the first.
+        transparent = "lime" if is_first else "black"
         self._graph = Graph()
         self._source = self._graph.add_buffer(
             width=width, height=height, format=VideoFormat("rgb24"), time_base=Fraction(1, 100)
         )
         both = self._graph.add("split")
-        maker = self._graph.add("palettegen", f"max_colors={config.num_colours}")
+        maker = self._graph.add("palettegen", f"max_colors={config.num_colours}:transparency_color={transparent}")
         user = self._graph.add("paletteuse", f"dither={config.dither}:diff_mode=rectangle")
         self._sink = self._graph.add("buffersink")
         self._source.link_to(both)

@@ -10,7 +10,7 @@ from inferix_core.contracts.streamer import VideoFormat
 from inferix_core.errors import OutputError, WriteError
 
 from inferix_stream.configuration import PngFolderConfig
-from inferix_stream.output_path import check_parent, refusal
+from inferix_stream.output_path import check_folder, refusal
 from inferix_stream.pixels import block_pixels
 from inferix_stream.png import PngEncoder
 
@@ -38,12 +38,7 @@ class PngFolderStreamer:
 
     def open(self, video: VideoFormat) -> None:
         """Creates the folder and proves that files can be written in it."""
-        if self.folder.exists() and not self.folder.is_dir():
-            raise OutputError(
-                f"Cannot write frames to '{self.folder}': it is a file, and a folder is needed here. "
-                "Choose another name, or remove the file."
-            )
-        check_parent(self.folder)
+        check_folder(self.folder)
         self._is_new = not self.folder.exists()
         old = [] if self._is_new else self._frames()
         if old and not self.config.overwrite:

@@ -49,9 +49,7 @@ class TinyWorldModel(WanModel):
         return {TEXT: self._text(signal.prompt, previous), ACTION: self._action(signal.action or NO_ACTION)}
 
     def _set_up(self, network: TinyWorldNetwork) -> None:
-        super().__init__(
-            network.transformer, text_encoder=WordEncoder(network.words), height=SIZE, width=SIZE, fps=FPS
-        )
+        super().__init__(network.transformer, text_encoder=WordEncoder(network.words), height=SIZE, width=SIZE, fps=FPS)
         with torch.no_grad():
             rows = network.actions.weight.detach().clone()
             self._actions = {name: Condition(rows[index].view(1, 1, -1)) for index, name in enumerate(ACTIONS)}

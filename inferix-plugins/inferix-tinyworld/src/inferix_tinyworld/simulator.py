@@ -87,9 +87,7 @@ class Simulator:
 
     def render(self, track: Track) -> NDArray[np.uint8]:
         """The frames of a track under the present scenes: [N, T, 128, 128, 3] uint8."""
-        return np.stack(
-            [render(scene, x=x, y=y) for scene, x, y in zip(self.scenes, track.x, track.y, strict=True)]
-        )
+        return np.stack([render(scene, x=x, y=y) for scene, x, y in zip(self.scenes, track.x, track.y, strict=True)])
 
     def _act(self, actions: Sequence[str]) -> None:
         unknown = sorted(set(actions) - set(ACTIONS))

@@ -42,4 +42,4 @@ class Decoder(nn.Module):
         for layer in (*self.middle, *self.upsamples):
             x = layer(x, history)
         norm, activation, conv = self.head
-        return cast(CausalConv3d, conv).extend(activation(norm(x)), history)
+        return cast("CausalConv3d", conv).extend(activation(norm(x)), history)

@@ -39,4 +39,4 @@ class Encoder(nn.Module):
         for layer in (*self.downsamples, *self.middle):
             x = layer(x, history)
         norm, activation, conv = self.head
-        return cast(CausalConv3d, conv).extend(activation(norm(x)), history)
+        return cast("CausalConv3d", conv).extend(activation(norm(x)), history)

@@ -26,7 +26,7 @@ class CausalConv3d(nn.Conv3d):
 
     def extend(self, x: Tensor, history: History) -> Tensor:
         """[B, C, T, H, W] -> [B, C', T, H, W]."""
-        return cast(Tensor, self(history.prepend(x, self.kernel_size[0] - 1)))
+        return cast("Tensor", self(history.prepend(x, self.kernel_size[0] - 1)))
 
 
 class ChannelNorm(nn.Module):
@@ -78,9 +78,9 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor, history: History) -> Tensor:
         """[B, C, T, H, W] -> [B, C', T, H, W]."""
         norm1, activation, conv1, norm2, _, _, conv2 = self.residual
-        y = cast(CausalConv3d, conv1).extend(activation(norm1(x)), history)
-        y = cast(CausalConv3d, conv2).extend(activation(norm2(y)), history)
-        return cast(Tensor, self.shortcut(x)) + y
+        y = cast("CausalConv3d", conv1).extend(activation(norm1(x)), history)
+        y = cast("CausalConv3d", conv2).extend(activation(norm2(y)), history)
+        return cast("Tensor", self.shortcut(x)) + y
 
 
 class FrameAttention(nn.Module):
@@ -102,4 +102,4 @@ class FrameAttention(nn.Module):
         out = F.scaled_dot_product_attention(q, k, v)  # [B*T, 1, H*W, C]
         out = out.squeeze(1).transpose(1, 2).reshape(batch * frames, channels, height, width)
         out = self.proj(out).reshape(batch, frames, channels, height, width).transpose(1, 2)
-        return x + cast(Tensor, out)
+        return x + cast("Tensor", out)

@@ -98,7 +98,7 @@ class WanVAE(nn.Module):
         z = _channels_first(latents, self.dtype)
         z = z * self.latent_std.to(z.dtype) + self.latent_mean.to(z.dtype)
         history = History(state)
-        frames = cast(Tensor, self.decoder(self.conv2(z), history))
+        frames = cast("Tensor", self.decoder(self.conv2(z), history))
         return frames.transpose(1, 2).to(latents.dtype), history.state
 
     @staticmethod

@@ -17,7 +17,7 @@ from inferix_wan.vae.layers import CausalConv3d
 def per_frame(layer: nn.Module, x: Tensor) -> Tensor:
     """A 2-D layer applied to each frame: [B, C, T, H, W] -> [B, C', T, H', W']."""
     batch, channels, frames, height, width = x.shape
-    y = cast(Tensor, layer(x.transpose(1, 2).reshape(batch * frames, channels, height, width)))
+    y = cast("Tensor", layer(x.transpose(1, 2).reshape(batch * frames, channels, height, width)))
     return y.reshape(batch, frames, *y.shape[1:]).transpose(1, 2)
 
 
@@ -47,7 +47,7 @@ class Downsample(nn.Module):
             return x
         extended = history.prepend(x, 1)
         if not history.is_fresh:
-            return cast(Tensor, self.time_conv(extended))
+            return cast("Tensor", self.time_conv(extended))
         if x.shape[2] == 1:
             return x
         return torch.cat([x[:, :, :1], self.time_conv(x)], dim=2)
@@ -75,7 +75,7 @@ class Upsample(nn.Module):
         extended = history.prepend(x, 2)
         if x.shape[2] == 0:
             return x
-        y = cast(Tensor, self.time_conv(extended))  # [B, 2C, T, H, W]: channels of frame 2t, then those of 2t+1
+        y = cast("Tensor", self.time_conv(extended))  # [B, 2C, T, H, W]: channels of frame 2t, then those of 2t+1
         batch, channels, frames, height, width = x.shape
         y = y.permute(0, 2, 3, 4, 1).unflatten(-1, (2, channels))  # [B, T, H, W, 2, C]
         y = y.permute(0, 1, 4, 2, 3, 5).reshape(batch, 2 * frames, height, width, channels)

@@ -33,28 +33,47 @@ def sample_clips(
     rng: np.random.Generator, *, num_clips: int, num_blocks: int, size: int, scene_change: float = 0.2
 ) -> Clips:
     """Clips of whole blocks (9 + 12 frames each), seen through fixed windows that the object mostly visits."""
+    # All clips in one simulator: its cost is per frame, not per world.
+    simulator = Simulator([SCENES[index] for index in rng.integers(len(SCENES), size=num_clips)], seed=_seed(rng))
+    change_blocks = [
+        int(rng.integers(1, num_blocks)) if num_blocks > 1 and rng.random() < scene_change else -1
+        for _ in range(num_clips)
+    ]
+    scenes: list[list[Scene]] = []
+    tracks = []
+    for block in range(num_blocks):
+        simulator.change_scenes(
+            [
+                SCENES[rng.integers(len(SCENES))] if block == change else scene
+                for scene, change in zip(simulator.scenes, change_blocks, strict=True)
+            ]
+        )
+        actions = [ACTIONS[rng.integers(len(ACTIONS))] if rng.random() < 0.35 else "none" for _ in range(num_clips)]
+        tracks.append(simulator.advance(actions))
+        scenes.append(simulator.scenes)
+    x = np.concatenate([track.x for track in tracks], axis=1)
+    y = np.concatenate([track.y for track in tracks], axis=1)
     pairs = [
-        _sample_clip(rng, num_blocks=num_blocks, size=size, scene_change=scene_change) for _ in range(num_clips)
+        _look(rng, scenes=[block[clip] for block in scenes], x=x[clip], y=y[clip], size=size)
+        for clip in range(num_clips)
     ]
     frames, near = zip(*pairs, strict=True)
     return Clips(frames=np.stack(frames), near=np.stack(near))
 
 
-def _sample_clip(
-    rng: np.random.Generator, *, num_blocks: int, size: int, scene_change: float
+def _seed(rng: np.random.Generator) -> int:
+    return int(rng.integers(2**31))
+
+
+def _look(
+    rng: np.random.Generator,
+    *,
+    scenes: list[Scene],
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    size: int,
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    simulator = Simulator([SCENES[rng.integers(len(SCENES))]], seed=int(rng.integers(2**31)))
-    change_block = int(rng.integers(1, num_blocks)) if num_blocks > 1 and rng.random() < scene_change else -1
-    scenes: list[Scene] = []
-    tracks = []
-    for block in range(num_blocks):
-        if block == change_block:
-            simulator.change_scenes([SCENES[rng.integers(len(SCENES))]])
-        action = ACTIONS[rng.integers(len(ACTIONS))] if rng.random() < 0.35 else "none"
-        tracks.append(simulator.advance([action]))
-        scenes.append(simulator.scenes[0])
-    x = np.concatenate([t.x[0] for t in tracks])
-    y = np.concatenate([t.y[0] for t in tracks])
+    """One clip through a window: frames [T, H, W, 3] and the pixels near the object [T, H, W]."""
     top, left = _window(rng, x=x, y=y, size=size)
     frames = []
     first = 0

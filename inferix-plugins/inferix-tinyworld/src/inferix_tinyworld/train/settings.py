@@ -24,7 +24,9 @@ class StageSettings(BaseModel):
     weight_decay: float = Field(0.01, ge=0)
     max_grad_norm: float = Field(1.0, gt=0)
     ema_decay: float = Field(0.998, ge=0, lt=1, description="of the averaged weights that are evaluated and shipped")
-    seed: int = Field(0, description="of data and noise; each step draws from (seed, step), so resuming changes nothing")
+    seed: int = Field(
+        0, description="of data and noise; each step draws from (seed, step), so resuming changes nothing"
+    )
     num_workers: int = Field(2, ge=1, description="parts of a step computed side by side, each on one core")
     num_threads: int = Field(1, ge=1, description="torch threads of each worker")
     device: str = Field("auto", description="cpu, cuda or auto")

@@ -258,11 +258,12 @@ def to_model(clips: Clips, vae: WanVAE) -> tuple[Tensor, Tensor]:
 
 def _batches(vae: WanVAE, settings: VaeSettings, step: int, worker: int) -> Iterator[Batch]:
     """The batches of a worker's part of a step, drawn from (seed, step, worker)."""
+    kind_rng = np.random.default_rng([settings.seed, 2, step])  # one kind for all workers: they take equally long
     rng = np.random.default_rng([settings.seed, 1, step, worker])
     mix = LATE_MIX
     if step < settings.num_steps // 2:
         mix = FIRST_MIX if step < settings.num_short_steps else EARLY_MIX
-    parts = mix[rng.choice(len(mix), p=[share for share, _ in mix])][1]
+    parts = mix[kind_rng.choice(len(mix), p=[share for share, _ in mix])][1]
     pixels = [part.num_clips * part.size**2 * 12 * part.num_blocks for part in parts]
     generator = torch.Generator().manual_seed((settings.seed * 1_000_003 + step) * 64 + worker)
     for part, num_pixels in zip(parts, pixels, strict=True):
@@ -270,9 +271,7 @@ def _batches(vae: WanVAE, settings: VaeSettings, step: int, worker: int) -> Iter
         clips = sample_clips(rng, num_clips=part.num_clips, num_blocks=num_blocks, size=part.size)
         frames, near = to_model(clips, vae)
         num_seen = 0 if part.num_seen_blocks == 0 else 12 * part.num_seen_blocks - 3
-        yield Batch(
-            frames=frames, near=near, num_seen=num_seen, share=num_pixels / sum(pixels), generator=generator
-        )
+        yield Batch(frames=frames, near=near, num_seen=num_seen, share=num_pixels / sum(pixels), generator=generator)
 
 
 def _side_by_side(
@@ -281,7 +280,7 @@ def _side_by_side(
     workers = Workers(vae, num_workers=settings.num_workers)
 
     def compute(step: int) -> dict[str, float]:
-        return workers.run(lambda module, worker: gradients(cast(WanVAE, module), settings, step, worker))
+        return workers.run(lambda module, worker: gradients(cast("WanVAE", module), settings, step, worker))
 
     return compute
 
