@@ -7,9 +7,8 @@ import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import pytest
-
 import inferix_core
+import pytest
 
 Install = Callable[..., Path]
 

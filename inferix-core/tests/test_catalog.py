@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from loguru import logger
-
 from inferix_core.catalog import Catalog, PluginRecord, State
 from inferix_core.specs import Kind
+from loguru import logger
 
 from .conftest import Install
 
@@ -87,13 +86,17 @@ def test_a_good_plugin_is_ready_and_its_components_can_be_chosen(install: Instal
             "two KV codecs called 'a'",
         ),
         (
-            "class Bad(ComponentConfig):\n    bits: int = Field(0, ge=1)\n"
-            "@hookimpl\ndef inferix_kv_codecs(): yield Spec('a', 's', 'c:d', config=Bad)",
+            (
+                "class Bad(ComponentConfig):\n    bits: int = Field(0, ge=1)\n"
+                "@hookimpl\ndef inferix_kv_codecs(): yield Spec('a', 's', 'c:d', config=Bad)"
+            ),
             "bad default for 'bits'",
         ),
         (
-            "class Bad(ComponentConfig):\n    use: int = 1\n"
-            "@hookimpl\ndef inferix_kv_codecs(): yield Spec('a', 's', 'c:d', config=Bad)",
+            (
+                "class Bad(ComponentConfig):\n    use: int = 1\n"
+                "@hookimpl\ndef inferix_kv_codecs(): yield Spec('a', 's', 'c:d', config=Bad)"
+            ),
             "'use'",
         ),
     ],
@@ -187,9 +190,7 @@ def test_the_allowlist_leaves_out_all_others_but_the_core(install: Install, monk
     assert core_still_works(catalog)
 
 
-def test_a_name_that_matches_nothing_warns(
-    site: object, monkeypatch: pytest.MonkeyPatch, warnings: list[str]
-) -> None:
+def test_a_name_that_matches_nothing_warns(site: object, monkeypatch: pytest.MonkeyPatch, warnings: list[str]) -> None:
     monkeypatch.setenv("INFERIX_PLUGINS", "core,no-such-plugin")
     Catalog.discover(without=["coer"])
     assert any("INFERIX_PLUGINS names 'no-such-plugin'" in message for message in warnings)
@@ -202,7 +203,8 @@ def test_an_unknown_name_is_told_with_the_nearest_the_installed_and_where_more_i
     with pytest.raises(Exception, match="No KV store") as caught:
         Catalog.discover(only=["acme-kv"]).choose(Kind.KV_STORE, "pagd")
     assert str(caught.value) == (
-        "No KV store is called 'pagd'. Did you mean 'paged'? Installed: dense, paged. More: pip install inferix-kvstore."
+        "No KV store is called 'pagd'. Did you mean 'paged'? Installed: dense, paged. "
+        "More: pip install inferix-kvstore."
     )
 
 
@@ -246,7 +248,9 @@ def test_a_streamer_is_chosen_by_suffix_scheme_or_folder(install: Install, targe
 
 
 def test_an_existing_folder_is_a_folder_whatever_its_name(install: Install, tmp_path: object) -> None:
-    install("acme-stream", "@hookimpl\ndef inferix_streamers(): yield StreamerSpec('p', 's', 'a:b', targets=('folder',))")
+    install(
+        "acme-stream", "@hookimpl\ndef inferix_streamers(): yield StreamerSpec('p', 's', 'a:b', targets=('folder',))"
+    )
     assert Catalog.discover(only=["acme-stream"]).streamer_for(str(tmp_path)).name == "p"
     assert Catalog.discover(only=["acme-stream"]).streamer_for(f"{tmp_path}/x.npy").name == "npy"
 

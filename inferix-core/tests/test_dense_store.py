@@ -2,7 +2,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from inferix_core.defaults.dense import DenseCache, DenseConfig, DenseStore
+from inferix_core.defaults.configuration import DenseConfig
+from inferix_core.defaults.dense import DenseCache, DenseStore
 from inferix_core.errors import CapacityError
 from inferix_core.plan import FieldShape, KVLayout
 

@@ -6,7 +6,6 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
-
 from inferix_core.catalog import Catalog
 from inferix_core.errors import PluginError
 from inferix_core.events import BlockRun, PassRun

@@ -2,7 +2,8 @@ import dataclasses
 
 import pytest
 import torch
-from inferix_core.defaults.dense import DenseConfig, DenseStore
+from inferix_core.defaults.configuration import DenseConfig
+from inferix_core.defaults.dense import DenseStore
 from inferix_core.defaults.full import FullPolicy
 from inferix_core.defaults.sdpa import SdpaBackend
 from inferix_core.errors import CapacityError, ConfigError, InferixError, SignalError, UnsupportedError

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from fake_velocity import FakeVelocity, Forward, Record, RecordedNoise, RecordingDecoder, RecordingPolicy
 from inferix_core.contracts.kv import KVPolicy
-from inferix_core.defaults.dense import DenseConfig, DenseStore
+from inferix_core.defaults.configuration import DenseConfig
+from inferix_core.defaults.dense import DenseStore
 from inferix_core.defaults.sdpa import SdpaBackend
 from inferix_core.plan import Emit, Op, Pass, Prefill
 from inferix_core.relay import Relay

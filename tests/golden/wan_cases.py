@@ -26,10 +26,10 @@ Tensors = Mapping[str, Tensor]
 def run_causal_rollout(case: Mapping[str, Any], tensors: Tensors) -> dict[str, Tensor]:
     """Blocks through the causal transformer with its cache: every call, the caches, the buffer's bookkeeping."""
     call = case["call"]
-    in_bfloat16 = case["dtype"].startswith("bfloat16")
-    steps = call["denoising_steps"]
+    in_bfloat16 = str(case["dtype"]).startswith("bfloat16")
+    steps: tuple[int, ...] = tuple(call["denoising_steps"])
     num_block_calls = len(steps) + 1
-    size = call["frames_per_block"]
+    size = int(call["frames_per_block"])
     inputs = [tensors[f"in.call{index}.x"] for index in range(call["blocks"] * num_block_calls)]
 
     def noise(world: int, latents: range, level: int) -> Tensor:

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from inferix_core.contracts.kv import KVPolicy
 from inferix_core.contracts.model import Layer, LayerContext, PassInput
-from inferix_core.defaults.dense import DenseConfig, DenseStore
+from inferix_core.defaults.configuration import DenseConfig
+from inferix_core.defaults.dense import DenseStore
 from inferix_core.defaults.full import FullPolicy
 from inferix_core.defaults.sdpa import SdpaBackend
 from inferix_core.relay import Relay

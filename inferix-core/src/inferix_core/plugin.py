@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from inferix_core.defaults.configuration import DenseConfig
 from inferix_core.hookspecs import hookimpl
 from inferix_core.specs import Spec, StreamerSpec
 
@@ -25,6 +26,7 @@ def inferix_kv_stores() -> Iterable[Spec]:
         name="dense",
         summary="One contiguous buffer for each world.",
         implementation="inferix_core.defaults.dense:DenseStore",
+        config=DenseConfig,
         provides=frozenset({"fork"}),
     )
 

@@ -22,9 +22,14 @@ class SelfForcingPlannerConfig(ComponentConfig):
         description="Noise levels of the denoising passes, from 1000 (noise) down towards 0 (clean).",
     )
     warp: bool = Field(default=True, description="Whether `steps` count before the shift is applied.")
-    shift: float = Field(default=5.0, gt=0.0, description="How far the schedule is pressed towards noise; 1 is not at all.")
+    shift: float = Field(
+        default=5.0, gt=0.0, description="How far the schedule is pressed towards noise; 1 is not at all."
+    )
     clean_time: float = Field(
-        default=0.0, ge=0.0, le=1000.0, description="The time the network is told in the pass that commits a finished block."
+        default=0.0,
+        ge=0.0,
+        le=1000.0,
+        description="The time the network is told in the pass that commits a finished block.",
     )
     independent_first_latent: bool = Field(
         default=False, description="Whether the first latent of a world, or of its prefix, is a block of its own."
@@ -46,7 +51,9 @@ class FewStepSolverConfig(ComponentConfig):
 class SelfForcingConfig(ComponentConfig):
     """The Self Forcing model."""
 
-    weights: Weights = Field(default="checkpoint", description="Where the weights come from; random ones are for benches.")
+    weights: Weights = Field(
+        default="checkpoint", description="Where the weights come from; random ones are for benches."
+    )
     checkpoint: str | None = Field(
         default=None, description="A .pt, .pth or .safetensors file, a sharded index, or a folder with one of these."
     )
@@ -60,8 +67,12 @@ class SelfForcingConfig(ComponentConfig):
 class WanVaeDecoderConfig(ComponentConfig):
     """The decoder of the Wan VAE."""
 
-    weights: Weights = Field(default="checkpoint", description="Where the weights come from; random ones are for benches.")
-    checkpoint: str | None = Field(default=None, description="Wan2.1_VAE.pth, or the same tensors in another container.")
+    weights: Weights = Field(
+        default="checkpoint", description="Where the weights come from; random ones are for benches."
+    )
+    checkpoint: str | None = Field(
+        default=None, description="Wan2.1_VAE.pth, or the same tensors in another container."
+    )
     base_dim: int = Field(default=96, ge=1, description="Channels at full resolution.")
     num_res_blocks: int = Field(default=2, ge=1, description="Residual blocks at each resolution of the encoder.")
     weights_seed: int = Field(default=0, ge=0, lt=2**63, description="The seed of random weights.")

@@ -19,6 +19,7 @@ _SELF_FORCING: Mapping[str, Any] = {
 _MID: Mapping[str, Any] = {
     "model": {"size": "mid", "weights": "random", "height": 240, "width": 416},
     "decoder": {"weights": "random", "base_dim": 16, "num_res_blocks": 1},
+    "kv": {"policy": {"num_window_latents": 9}},
 }
 _TINY_RANDOM: Mapping[str, Any] = {
     "model": {"size": "tiny-random", "weights": "random", "height": 64, "width": 96},

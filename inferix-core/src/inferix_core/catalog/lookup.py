@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from inferix_core import known
-from inferix_core.catalog.records import Component, PluginRecord
+from inferix_core.catalog.records import Component, PluginRecord, State
 from inferix_core.catalog.targets import target_kind
 from inferix_core.errors import UnknownPluginError, nearest
 from inferix_core.specs import Kind, StreamerSpec
@@ -59,9 +59,10 @@ def _unknown(kind: Kind, name: str, components: Sequence[Component], records: Se
     # A distribution that is there but cannot be used is the likelier cause than one that is missing.
     unusable = [record for record in records if not record.is_usable]
     named = [record for record in unusable if record.distribution in (official, name.partition(":")[0])]
+    faulty = [record for record in unusable if record.state is not State.DISABLED]
     sentences += [
         f"'{record.name}' of {record.distribution} is {record.state.value}: {record.reason}"
-        for record in named or (() if official else unusable)
+        for record in named or (() if official else faulty)
     ]
     if not named and (more := [official] if official else known.distributions_with_more(kind, set(installed))):
         sentences.append(f"More: pip install {' '.join(more)}.")

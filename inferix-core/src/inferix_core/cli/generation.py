@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from inferix_core.cli.interruption import deferred_interrupt
 from inferix_core.runtime.engine import Engine
 
 if TYPE_CHECKING:
@@ -72,20 +73,24 @@ def run_generation(request: GenerateRequest, console: Console) -> RunReport:
     for timed in request.signals:
         engine.check_signal(timed.signal)
     report = RunReport(engine.geometry.fps)
-    with ExitStack() as stack:
-        stack.callback(world.close)
-        outputs: list[Streamer] = []
-        for target, options in _targets(request, num_frames):
-            output = engine.open_output(target, overrides=options)
-            stack.callback(output.close)
-            outputs.append(output)
-        started = time.perf_counter()
-        stack.callback(_print_interrupted, console, report, request, num_frames)
-        with _progress(console) as progress:
-            task = progress.add_task(request.output, total=num_frames, block=0, rate=0.0)
-            for block in world.run(num_frames=num_frames, signals=request.signals):
-                _write(block, outputs, report, started)
-                _show(progress, task, report)
+    try:
+        with ExitStack() as stack:
+            stack.callback(world.close)
+            outputs: list[Streamer] = []
+            for target, options in _targets(request, num_frames):
+                output = engine.open_output(target, overrides=options)
+                stack.callback(output.close)
+                outputs.append(output)
+            started = time.perf_counter()
+            with _progress(console) as progress:
+                task = progress.add_task(request.output, total=num_frames, block=0, rate=0.0)
+                for block in world.run(num_frames=num_frames, signals=request.signals):
+                    with deferred_interrupt():
+                        _write(block, outputs, report, started)
+                    _show(progress, task, report)
+    except KeyboardInterrupt:
+        _print_stopped(console, report, request)
+        raise
     report.total_seconds = time.perf_counter() - started
     engine.report(report.as_mapping())
     _print_summary(console, report, request)
@@ -132,10 +137,9 @@ def _show(progress: Progress, task: TaskID, report: RunReport) -> None:
     progress.update(task, completed=report.num_frames, block=report.num_blocks, rate=report.frames_per_second)
 
 
-def _print_interrupted(console: Console, report: RunReport, request: GenerateRequest, num_frames: int) -> None:
-    if 0 < report.num_frames < num_frames:
-        seconds = report.num_frames / report.fps
-        console.print(f"Stopped early: {report.num_frames} frames ({seconds:.2f} s) are safe in {request.output}")
+def _print_stopped(console: Console, report: RunReport, request: GenerateRequest) -> None:
+    seconds = report.num_frames / report.fps
+    console.print(f"Stopped early: {report.num_frames} frames ({seconds:.2f} s) are in {request.output}")
 
 
 def _print_summary(console: Console, report: RunReport, request: GenerateRequest) -> None:

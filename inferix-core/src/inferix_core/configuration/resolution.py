@@ -69,8 +69,8 @@ def resolve(raw: Mapping[str, Any], catalog: Catalog) -> ResolvedConfig:
     model = _chosen_model(raw, catalog, problems)
     merged = merge(CORE_DEFAULTS, _preset(raw, model, problems))
     effective = merge(merged, raw)
-    if model is not None and isinstance(effective.get("model"), Mapping):
-        effective["model"] = {**effective["model"], "use": model.qualified_name}
+    if model is not None:
+        effective["model"] = {**section_of(effective, Kind.MODEL), "use": model.qualified_name}
 
     run = _skeleton(effective, problems)
     selections: dict[Kind, Selected] = {}

@@ -10,26 +10,14 @@ from collections.abc import Mapping, Sequence
 from math import prod
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from inferix_core.contracts.attention import Segment
+from inferix_core.defaults.configuration import DenseConfig
 from inferix_core.errors import CapacityError
 from inferix_core.plan import KVLayout
-from inferix_core.specs import ComponentConfig
 
 _FIRST_SLOTS = 8
-
-
-class DenseConfig(ComponentConfig):
-    """Configuration of the `dense` store."""
-
-    max_latents: int | None = Field(
-        default=None, ge=1, description="Most latents that one world may hold; without it only memory is the limit."
-    )
-    slack_latents: int | None = Field(
-        default=None, ge=0, description="Extra slots (latents) of a bounded slab; by default half the capacity."
-    )
 
 
 class DenseStore:

@@ -13,7 +13,7 @@ from inferix_core.errors import CheckpointError
 from inferix_core.plan import Geometry
 from inferix_wan.vae.config import VaeConfig
 from inferix_wan.vae.model import State, WanVAE
-from inferix_wan.weights import fill_weights
+from inferix_wan.weights import load_weights
 from torch import Tensor
 
 from inferix_tinyworld.config import TinyWorldVaeConfig
@@ -46,5 +46,5 @@ def load_vae(path: Path, *, device: torch.device, dtype: torch.dtype) -> WanVAE:
             "tinyworld comes with a .json of the same name beside it; the training stage writes both."
         ) from error
     vae = WanVAE(config)
-    fill_weights(vae, path, device=device, dtype=dtype)
+    load_weights(vae, path, device=device, dtype=dtype)
     return vae.use_channels_last()

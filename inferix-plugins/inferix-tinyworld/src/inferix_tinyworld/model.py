@@ -9,8 +9,9 @@ import torch
 from inferix_core.contracts.model import Condition, Conditions
 from inferix_core.errors import SignalError, nearest
 from inferix_core.signals import Signal
+from inferix_wan.geometry import wan_geometry
 from inferix_wan.model import WanModel
-from inferix_wan.weights import fill_weights
+from inferix_wan.weights import load_weights
 
 from inferix_tinyworld.config import TinyWorldConfig
 from inferix_tinyworld.network import ACTION, TEXT, TinyWorldNetwork, meta_network, read_config
@@ -31,7 +32,7 @@ class TinyWorldModel(WanModel):
     def __init__(self, config: TinyWorldConfig, *, device: torch.device, dtype: torch.dtype) -> None:
         path = weights_path(config.checkpoint, embedded=NETWORK)
         network = meta_network(read_config(path.with_suffix(".json")))
-        fill_weights(network, path, device=device, dtype=dtype)
+        load_weights(network, path, device=device, dtype=dtype)
         self._set_up(network)
 
     @classmethod
@@ -49,7 +50,11 @@ class TinyWorldModel(WanModel):
         return {TEXT: self._text(signal.prompt, previous), ACTION: self._action(signal.action or NO_ACTION)}
 
     def _set_up(self, network: TinyWorldNetwork) -> None:
-        super().__init__(network.transformer, text_encoder=WordEncoder(network.words), height=SIZE, width=SIZE, fps=FPS)
+        super().__init__(
+            network.transformer,
+            text_encoder=WordEncoder(network.words),
+            geometry=wan_geometry(network.config, height=SIZE, width=SIZE, fps=FPS),
+        )
         with torch.no_grad():
             rows = network.actions.weight.detach().clone()
             self._actions = {name: Condition(rows[index].view(1, 1, -1)) for index, name in enumerate(ACTIONS)}

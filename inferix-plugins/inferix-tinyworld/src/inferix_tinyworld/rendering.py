@@ -14,7 +14,8 @@ from inferix_tinyworld.scene import COLORS, CONTACT_ROW, HORIZON_ROW, RADIUS, SI
 
 Picture = NDArray[np.uint8]
 
-# Low chroma throughout, so that the saturated objects stand out under every sky: (top of sky, horizon, far ground, near ground)
+# Low chroma throughout, so that the saturated objects stand out under every sky.
+# Top of the sky, horizon, far ground, near ground.
 SKY_COLORS: dict[str, tuple[tuple[int, int, int], ...]] = {
     "day": ((120, 170, 215), (200, 220, 232), (150, 142, 122), (118, 110, 95)),
     "sunset": ((105, 85, 130), (232, 165, 150), (120, 96, 92), (86, 70, 72)),

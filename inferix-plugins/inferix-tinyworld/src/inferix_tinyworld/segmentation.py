@@ -91,7 +91,7 @@ class _Patch:
         return float((lengths * self.rows).sum() / lengths.sum())
 
     def pixels(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """[area, 3]"""
+        """The patch's colours in `frame`: [area, 3]."""
         runs = zip(self.rows, self.starts, self.stops, strict=True)
         return np.concatenate([frame[row, start:stop] for row, start, stop in runs])
 

@@ -1,4 +1,4 @@
-"""The physics of tinyworld for a batch of worlds at once: numpy, deterministic, and without memory beyond position and speed.
+"""The physics of tinyworld for a batch of worlds at once: deterministic, with no memory but position and speed.
 
 Letters: N worlds, T frames. Lengths are pixels, times are frames; x grows to the right, y downwards.
 """

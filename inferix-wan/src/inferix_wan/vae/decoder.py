@@ -5,6 +5,7 @@ Letters: B videos, T frames, H height, W width, L latents, Z latent channels, h,
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import cast
 
 from torch import Tensor, nn
@@ -27,10 +28,10 @@ class Decoder(nn.Module):
         self.middle = nn.ModuleList([ResidualBlock(top, top), FrameAttention(top), ResidualBlock(top, top)])
         layers: list[nn.Module] = []
         temporal_upsample = config.temporal_downsample[::-1]
-        for stage, (in_dim, out_dim) in enumerate(zip(dims[:-1], dims[1:], strict=True)):
+        for stage, (in_dim, out_dim) in enumerate(pairwise(dims)):
             first_dim = in_dim if stage == 0 else in_dim // 2  # an upsample before it halved the channels
-            for index in range(config.num_res_blocks + 1):
-                layers.append(ResidualBlock(first_dim if index == 0 else out_dim, out_dim))
+            block_dims = [first_dim] + [out_dim] * (config.num_res_blocks + 1)
+            layers += [ResidualBlock(before, after) for before, after in pairwise(block_dims)]
             if stage < len(temporal_upsample):
                 layers.append(Upsample(out_dim, temporal=temporal_upsample[stage]))
         self.upsamples = nn.ModuleList(layers)

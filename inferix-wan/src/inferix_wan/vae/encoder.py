@@ -5,6 +5,7 @@ Letters: B videos, T frames, H height, W width, L latents, Z latent channels, h,
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import cast
 
 from torch import Tensor, nn
@@ -23,9 +24,9 @@ class Encoder(nn.Module):
         dims = [config.base_dim * factor for factor in (1, *config.dim_mult)]
         self.conv1 = CausalConv3d(3, dims[0])
         layers: list[nn.Module] = []
-        for stage, (in_dim, out_dim) in enumerate(zip(dims[:-1], dims[1:], strict=True)):
-            for index in range(config.num_res_blocks):
-                layers.append(ResidualBlock(in_dim if index == 0 else out_dim, out_dim))
+        for stage, (in_dim, out_dim) in enumerate(pairwise(dims)):
+            block_dims = [in_dim] + [out_dim] * config.num_res_blocks
+            layers += [ResidualBlock(before, after) for before, after in pairwise(block_dims)]
             if stage < len(config.temporal_downsample):
                 layers.append(Downsample(out_dim, temporal=config.temporal_downsample[stage]))
         self.downsamples = nn.ModuleList(layers)
@@ -34,7 +35,7 @@ class Encoder(nn.Module):
         self.head = nn.Sequential(ChannelNorm(top), nn.SiLU(), CausalConv3d(top, 2 * config.latent_dim))
 
     def forward(self, frames: Tensor, history: History) -> Tensor:
-        """[B, 3, T, H, W] -> [B, 2Z, L, h, w]; T is 1 + a multiple of the temporal stride at a fresh start, then a multiple."""
+        """[B, 3, T, H, W] -> [B, 2Z, L, h, w]; T is a multiple of the temporal stride, plus 1 at the start of a video."""
         x = self.conv1.extend(frames, history)
         for layer in (*self.downsamples, *self.middle):
             x = layer(x, history)

@@ -31,9 +31,9 @@ class History:
         return tuple(self._kept)
 
     def prepend(self, x: Tensor, num_frames: int) -> Tensor:
-        """`x` [B, C, T, H, W] behind the layer's last `num_frames` frames (zeros where there are none) -> [B, C, n+T, H, W].
+        """`x` [B, C, T, H, W] behind the layer's last `num_frames` frames -> [B, C, n + T, H, W].
 
-        The last `num_frames` frames of the result are kept for the next call.
+        Before the start of a video there are zeros. The last `num_frames` frames are kept for the next call.
         """
         if self._held is None:
             extended = F.pad(x, (0, 0, 0, 0, num_frames, 0))

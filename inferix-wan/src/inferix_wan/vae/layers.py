@@ -44,14 +44,14 @@ class ChannelNorm(nn.Module):
         # x.rsqrt form: 3.7 times faster in bf16 than F.normalize, and the same floor.
         squares = x.square().sum(dim=1, keepdim=True)
         inverse = squares.clamp_min(NORM_FLOOR**2).rsqrt() * self.scale
-        return x * inverse * self.gamma.to(x.dtype)
+        return cast("Tensor", x * inverse * self.gamma.to(x.dtype))
 
     def _by_matmul(self, x: Tensor) -> Tensor:
         """The same with the sum over channels and the broadcast back as products with a vector: twice as fast."""
         y = x.movedim(1, -1)  # [B, T, H, W, C], contiguous in channels_last_3d
         squares = (y * y) @ y.new_ones(y.shape[-1], 1)
         gain = (self.gamma * self.scale).to(x.dtype).view(1, -1)
-        return (y * (squares.clamp_min(NORM_FLOOR**2).rsqrt() @ gain)).movedim(-1, 1)
+        return cast("Tensor", (y * (squares.clamp_min(NORM_FLOOR**2).rsqrt() @ gain)).movedim(-1, 1))
 
 
 class ResidualBlock(nn.Module):

@@ -77,6 +77,6 @@ class Upsample(nn.Module):
             return x
         y = cast("Tensor", self.time_conv(extended))  # [B, 2C, T, H, W]: channels of frame 2t, then those of 2t+1
         batch, channels, frames, height, width = x.shape
-        y = y.permute(0, 2, 3, 4, 1).unflatten(-1, (2, channels))  # [B, T, H, W, 2, C]
+        y = y.permute(0, 2, 3, 4, 1).reshape(batch, frames, height, width, 2, channels)  # [B, T, H, W, 2, C]
         y = y.permute(0, 1, 4, 2, 3, 5).reshape(batch, 2 * frames, height, width, channels)
         return y.permute(0, 4, 1, 2, 3)

@@ -1,1 +1,4 @@
-"""Training of tinyworld's VAE and world model: `python -m inferix_tinyworld.train STAGE …`. Never imported at run time."""
+"""Training of tinyworld's VAE and world model: `python -m inferix_tinyworld.train STAGE …`.
+
+Never imported at run time.
+"""

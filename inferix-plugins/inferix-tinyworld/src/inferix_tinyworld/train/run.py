@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -111,7 +110,7 @@ def save_atomically(value: object, path: Path) -> None:
     """`torch.save` under a temporary name, then a rename: a crash leaves the older file whole."""
     temporary = path.with_suffix(".tmp")
     torch.save(value, temporary)
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def train_loop(

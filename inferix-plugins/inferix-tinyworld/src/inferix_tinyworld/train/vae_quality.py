@@ -35,7 +35,7 @@ def object_psnr(truth: NDArray[np.uint8], shown: NDArray[np.uint8], near: NDArra
     """PSNR of the pixels near the object in each frame [T] (full range 255)."""
     square = ((truth.astype(np.float64) - shown) ** 2).mean(-1)
     mean = (square * near).sum((1, 2)) / np.maximum(near.sum((1, 2)), 1)
-    return 10 * np.log10(255**2 / np.maximum(mean, 1e-3))
+    return np.asarray(10 * np.log10(255**2 / np.maximum(mean, 1e-3)))
 
 
 def reconstruction_report(vae: WanVAE, *, sheet: Path, num_worlds: int = 6, num_blocks: int = 9, seed: int = 99) -> str:

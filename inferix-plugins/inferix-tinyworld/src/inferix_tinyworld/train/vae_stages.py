@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -20,52 +19,14 @@ from inferix_wan.vae.model import State, WanVAE
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from inferix_tinyworld.train.clips import Clips, sample_clips
+from inferix_tinyworld.train.clips import sample_clips
 from inferix_tinyworld.train.run import MixedPrecision, Workers, pick_device, train_loop
 from inferix_tinyworld.train.settings import VaeSettings, parse_settings
+from inferix_tinyworld.train.vae_batches import Batch, batches, to_model
 from inferix_tinyworld.train.vae_quality import reconstruction_report
 
 WEIGHTS = "vae.safetensors"
 CONFIG = "vae.json"
-
-
-@dataclass(frozen=True)
-class Part:
-    """One batch of clips."""
-
-    size: int
-    """Height and width of the window."""
-    num_clips: int
-    num_blocks: int
-    """Blocks that are learnt from; 4 are 45 frames."""
-    num_seen_blocks: int = 0
-    """Blocks before them that only fill the causal state, without gradients: the state of a long-lived world."""
-
-
-Mix = tuple[tuple[float, tuple[Part, ...]], ...]
-"""Shares of the steps, and the batches that make up one worker's part of such a step."""
-
-# What makes it learn at all is many scenes in a step: with two, the mean colour of each step drowns everything else.
-# So windows are small, and the long life of a world comes from blocks that only fill the state.
-FIRST_MIX: Mix = ((1.0, (Part(size=16, num_clips=20, num_blocks=1),)),)
-EARLY_MIX: Mix = (
-    (0.25, (Part(size=16, num_clips=20, num_blocks=1),)),
-    (0.25, (Part(size=16, num_clips=10, num_blocks=2),)),
-    (0.20, (Part(size=16, num_clips=6, num_blocks=1, num_seen_blocks=5),)),
-    (0.20, (Part(size=32, num_clips=3, num_blocks=2),)),
-    (0.08, (Part(size=64, num_clips=1, num_blocks=1), Part(size=16, num_clips=8, num_blocks=1))),
-    (0.02, (Part(size=128, num_clips=1, num_blocks=1), Part(size=16, num_clips=8, num_blocks=1))),
-)
-# Short clips alone collapse later in a long video.
-LATE_MIX: Mix = (
-    (0.15, (Part(size=16, num_clips=10, num_blocks=2),)),
-    (0.20, (Part(size=24, num_clips=3, num_blocks=4),)),
-    (0.20, (Part(size=24, num_clips=3, num_blocks=1, num_seen_blocks=5),)),
-    (0.10, (Part(size=16, num_clips=4, num_blocks=1, num_seen_blocks=12),)),
-    (0.25, (Part(size=32, num_clips=3, num_blocks=2),)),
-    (0.07, (Part(size=64, num_clips=1, num_blocks=1), Part(size=16, num_clips=8, num_blocks=1))),
-    (0.03, (Part(size=128, num_clips=1, num_blocks=1), Part(size=16, num_clips=8, num_blocks=1))),
-)
 
 
 def train_autoencoder(arguments: list[str]) -> None:
@@ -138,7 +99,7 @@ def autoencoder_gradients(vae: WanVAE, settings: VaeSettings, step: int, worker:
     # Noise from the start would drown the latents before the encoder has learnt to use them.
     ramp = min(1.0, step / settings.num_latent_ramp_steps)
     totals: dict[str, float] = {}
-    for batch in _batches(vae, settings, step, worker):
+    for batch in batches(vae, settings, step, worker):
         encoder_state: State | None = None
         decoder_state: State | None = None
         if batch.num_seen:
@@ -150,7 +111,7 @@ def autoencoder_gradients(vae: WanVAE, settings: VaeSettings, step: int, worker:
         decoded, _ = vae.decode_unclamped(noisy, decoder_state)
         loss, figures = reconstruction_loss(decoded, batch, settings)
         size = latents.float().square().mean()
-        (batch.share * (loss + ramp * settings.latent_penalty * size)).backward()
+        (batch.share * (loss + ramp * settings.latent_penalty * size)).backward()  # type: ignore[no-untyped-call]
         for key, value in {**figures, "latent": float(size.detach())}.items():
             totals[key] = totals.get(key, 0.0) + batch.share * value
     return totals
@@ -159,7 +120,7 @@ def autoencoder_gradients(vae: WanVAE, settings: VaeSettings, step: int, worker:
 def decoder_gradients(vae: WanVAE, settings: VaeSettings, step: int, worker: int) -> dict[str, float]:
     """Gradients of one step for the decoder alone; returns the parts of the loss."""
     totals: dict[str, float] = {}
-    for batch in _batches(vae, settings, step + settings.num_steps, worker):
+    for batch in batches(vae, settings, step + settings.num_steps, worker):
         decoder_state: State | None = None
         num_seen_latents = 0
         with torch.no_grad():
@@ -174,25 +135,6 @@ def decoder_gradients(vae: WanVAE, settings: VaeSettings, step: int, worker: int
         for key, value in figures.items():
             totals[key] = totals.get(key, 0.0) + batch.share * value
     return totals
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Clips on the device, and what belongs to them in a step."""
-
-    frames: Tensor
-    """[B, T, 3, H, W] in [-1, 1]"""
-    near: Tensor
-    """[B, T, 1, H, W], 1 close to the object and 0 elsewhere."""
-    num_seen: int
-    """How many of the frames only fill the causal state."""
-    share: float
-    """Of the step's learnt pixels."""
-    generator: torch.Generator
-
-    def noise_like(self, latents: Tensor) -> Tensor:
-        """Standard normal noise of that shape, the same whenever the step is run."""
-        return torch.randn(latents.shape, generator=self.generator).to(latents)
 
 
 def reconstruction_loss(decoded: Tensor, batch: Batch, settings: VaeSettings) -> tuple[Tensor, dict[str, float]]:
@@ -245,33 +187,10 @@ def write_vae(folder: Path, config: VaeConfig, weights: dict[str, Tensor]) -> No
 def read_vae(folder: Path) -> tuple[VaeConfig, dict[str, Tensor]]:
     """What `write_vae` wrote."""
     fields = json.loads((folder / CONFIG).read_text())
-    config = VaeConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
-    return config, load_file(folder / WEIGHTS)
-
-
-def to_model(clips: Clips, vae: WanVAE) -> tuple[Tensor, Tensor]:
-    """Frames [B, T, 3, H, W] in [-1, 1] in the VAE's dtype, and nearness [B, T, 1, H, W] as 0 or 1."""
-    device = vae.conv2.weight.device
-    frames = torch.from_numpy(clips.frames).to(device).float().div_(127.5).sub_(1).movedim(-1, 2)
-    return frames.to(vae.dtype), torch.from_numpy(clips.near).to(device)[:, :, None].float()
-
-
-def _batches(vae: WanVAE, settings: VaeSettings, step: int, worker: int) -> Iterator[Batch]:
-    """The batches of a worker's part of a step, drawn from (seed, step, worker)."""
-    kind_rng = np.random.default_rng([settings.seed, 2, step])  # one kind for all workers: they take equally long
-    rng = np.random.default_rng([settings.seed, 1, step, worker])
-    mix = LATE_MIX
-    if step < settings.num_steps // 2:
-        mix = FIRST_MIX if step < settings.num_short_steps else EARLY_MIX
-    parts = mix[kind_rng.choice(len(mix), p=[share for share, _ in mix])][1]
-    pixels = [part.num_clips * part.size**2 * 12 * part.num_blocks for part in parts]
-    generator = torch.Generator().manual_seed((settings.seed * 1_000_003 + step) * 64 + worker)
-    for part, num_pixels in zip(parts, pixels, strict=True):
-        num_blocks = part.num_seen_blocks + part.num_blocks
-        clips = sample_clips(rng, num_clips=part.num_clips, num_blocks=num_blocks, size=part.size)
-        frames, near = to_model(clips, vae)
-        num_seen = 0 if part.num_seen_blocks == 0 else 12 * part.num_seen_blocks - 3
-        yield Batch(frames=frames, near=near, num_seen=num_seen, share=num_pixels / sum(pixels), generator=generator)
+    tuples: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
+    }
+    return VaeConfig(**tuples), load_file(folder / WEIGHTS)
 
 
 def _side_by_side(
