@@ -35,7 +35,7 @@ class Encoder(nn.Module):
         self.head = nn.Sequential(ChannelNorm(top), nn.SiLU(), CausalConv3d(top, 2 * config.latent_dim))
 
     def forward(self, frames: Tensor, history: History) -> Tensor:
-        """[B, 3, T, H, W] -> [B, 2Z, L, h, w]; T is a multiple of the temporal stride, plus 1 at the start of a video."""
+        """[B, 3, T, H, W] -> [B, 2Z, L, h, w]; T is a multiple of the temporal stride, plus 1 at a start."""
         x = self.conv1.extend(frames, history)
         for layer in (*self.downsamples, *self.middle):
             x = layer(x, history)
