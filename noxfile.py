@@ -1,14 +1,13 @@
-"""One door to every check. `nox -l` lists the sessions; all of them share one environment with torch."""
+"""One door to every check: `nox -l` lists the sessions. All of them share one environment with torch."""
 
 import hashlib
 import os
+import sys
 from pathlib import Path
 
 import nox
 
-nox.options.default_venv_backend = "venv"
 nox.options.sessions = ["tests", "lint", "types"]
-nox.needs_version = ">=2024.4.15"
 
 ROOT = Path(__file__).parent
 PACKAGES = [
@@ -19,81 +18,85 @@ PACKAGES = [
     "inferix-plugins/inferix-stream",
     "inferix-plugins/inferix-tinyworld",
 ]
-TOOLS = ["hatchling", "editables", "pytest", "pytest-timeout", "hypothesis", "ruff", "mypy"]
-ENVIRONMENT = {
-    "GOMP_SPINCOUNT": "0",  # OpenMP's spinning threads make a busy machine tens of times slower
-    "OMP_NUM_THREADS": "1",
-    "HF_HUB_OFFLINE": "1",
-}
+TOOLS = ["hatchling", "editables", "pytest", "pytest-timeout", "hypothesis", "ruff", "mypy", "nox"]
+QUIET_OPENMP = {"GOMP_SPINCOUNT": "0"}  # spinning threads make a busy machine tens of times slower
+ONE_THREAD = {**QUIET_OPENMP, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 
 
-def shared(function):  # type: ignore[no-untyped-def]
-    """A session in the one shared environment."""
-    return nox.session(reuse_venv=True, venv_location=".nox/inferix")(function)
+class Environment:
+    """The one environment, under .nox: torch is too large for one copy in each session."""
+
+    def __init__(self, session: nox.Session) -> None:
+        self._session = session
+        self._folder = ROOT / ".nox" / "inferix"
+        self._programs = self._folder / ("Scripts" if os.name == "nt" else "bin")
+        self._prepare()
+
+    def run(self, program: str, *arguments: str, env: dict[str, str] | None = None) -> None:
+        """Runs a program of the environment; the session fails where it does."""
+        self._session.run(str(self._programs / program), *arguments, env=env, external=True)
+
+    def _prepare(self) -> None:
+        """Installs all packages in place, unless nothing that says what to install has changed since."""
+        sources = [ROOT / "constraints.txt", Path(__file__), *(ROOT / name / "pyproject.toml" for name in PACKAGES)]
+        digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
+        stamp = self._folder / "inferix-installed"
+        if stamp.exists() and stamp.read_text() == digest:
+            return
+        if not self._programs.exists():
+            self._session.run(sys.executable, "-m", "venv", str(self._folder), external=True)
+        editables = [argument for name in PACKAGES for argument in ("-e", str(ROOT / name))]
+        self._install(*TOOLS)
+        self._install("--no-build-isolation", *editables)
+        stamp.write_text(digest)
+
+    def _install(self, *arguments: str) -> None:
+        constraints = ("--constraint", str(ROOT / "constraints.txt"))
+        self.run("python", "-m", "pip", "--disable-pip-version-check", "install", "--quiet", *constraints, *arguments)
 
 
-def prepare(session: nox.Session) -> None:
-    """Installs all packages in place, unless nothing that says what to install has changed since."""
-    os.environ["PIP_CONSTRAINT"] = str(ROOT / "constraints.txt")
-    os.environ["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
-    sources = [ROOT / "constraints.txt", ROOT / "noxfile.py", *(ROOT / name / "pyproject.toml" for name in PACKAGES)]
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
-    stamp = Path(session.virtualenv.location) / "inferix-installed"
-    if stamp.exists() and stamp.read_text() == digest:
-        return
-    session.install(*TOOLS)
-    editables = [argument for name in PACKAGES for argument in ("-e", name)]
-    session.install("--no-build-isolation", *editables)
-    stamp.write_text(digest)
-
-
-@shared
+@nox.session(venv_backend="none")
 def demo(session: nox.Session) -> None:
     """Makes a video with the embedded world and says where it lies. Arguments go to `inferix generate`."""
-    prepare(session)
     arguments = session.posargs or ["a red ball bounces at sunset", "--seconds", "10", "-o", "demo.mp4"]
-    session.run("inferix", "generate", *arguments, "--contact-sheet", env={"GOMP_SPINCOUNT": "0"})
+    Environment(session).run("inferix", "generate", *arguments, "--contact-sheet", env=QUIET_OPENMP)
 
 
-@shared
+@nox.session(venv_backend="none")
 def tests(session: nox.Session) -> None:
     """Runs all tests. Arguments go to pytest."""
-    prepare(session)
-    session.run("pytest", *session.posargs, env=ENVIRONMENT)
+    Environment(session).run("python", "-m", "pytest", *session.posargs, env=ONE_THREAD)
 
 
-@shared
+@nox.session(venv_backend="none")
 def golden(session: nox.Session) -> None:
-    """Runs the golden checker over folders of the golden formats (default: those of the tests)."""
-    prepare(session)
+    """Compares our classes with recorded numbers. Arguments are folders of the golden formats."""
+    environment = Environment(session)
     for folder in session.posargs or ["tests/golden/wan", "tests/golden/magi"]:
-        session.run("python", "tests/golden/check.py", folder, env=ENVIRONMENT)
+        environment.run("python", "tests/golden/check.py", folder, env=ONE_THREAD)
 
 
-@shared
+@nox.session(venv_backend="none")
 def lint(session: nox.Session) -> None:
     """Style, formatting and imports."""
-    prepare(session)
-    session.run("ruff", "check", ".")
-    session.run("ruff", "format", "--check", ".")
+    environment = Environment(session)
+    environment.run("ruff", "check", ".")
+    environment.run("ruff", "format", "--check", ".")
 
 
-@shared
+@nox.session(venv_backend="none")
 def types(session: nox.Session) -> None:
     """Strict static types on our own code."""
-    prepare(session)
-    session.run("mypy")
+    Environment(session).run("mypy")
 
 
-@shared
+@nox.session(venv_backend="none")
 def bench(session: nox.Session) -> None:
-    """Measures the engine's own cost and the embedded world's speed."""
-    prepare(session)
-    session.run("inferix", "bench", *(session.posargs or ["engine"]), env={"GOMP_SPINCOUNT": "0"})
+    """Measures the engine's own cost. Arguments go to `inferix bench`."""
+    Environment(session).run("inferix", "bench", *(session.posargs or ["engine"]), env=QUIET_OPENMP)
 
 
-@shared
+@nox.session(venv_backend="none")
 def measure(session: nox.Session) -> None:
-    """Measures how right the embedded world is (about an hour on two cores)."""
-    prepare(session)
-    session.run("python", "-m", "inferix_tinyworld.measure", *session.posargs, env=ENVIRONMENT)
+    """Measures how right the embedded world is (long). Arguments go to `inferix_tinyworld.measure`."""
+    Environment(session).run("python", "-m", "inferix_tinyworld.measure", *session.posargs, env=QUIET_OPENMP)

@@ -68,7 +68,9 @@ def test_another_seed_gives_another_world(plain: np.ndarray, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    "change", [("--prompt-at", "1s", "a red ball bounces at night"), ("--action-at", "1s", "left")], ids=["prompt", "action"]
+    "change",
+    [("--prompt-at", "1s", "a red ball bounces at night"), ("--action-at", "1s", "left")],
+    ids=["prompt", "action"],
 )
 def test_a_signal_changes_the_world_from_its_block_on_and_not_before(
     plain: np.ndarray, tmp_path: Path, change: tuple[str, ...]

@@ -62,7 +62,7 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """One forward through the network over the entries, in ascending order of latents.
+    """One forward through the network over the entries: those that write the cache in ascending order, others last.
 
     `commits` names the blocks whose keys and values become pages of `cache`; `updates` are
     solved after the forward from every prediction gathered since the block's last update;

@@ -6,6 +6,7 @@ It is what the engine is paired with. Letters: N tokens of the block, H heads, D
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -42,20 +43,21 @@ class BareBlocks:
         model, solver = self._parts.model, self._parts.solver
         latents = torch.empty(0)
         for op in self._parts.planner.plan(Progress(self._num_finished)):
-            assert isinstance(op, Pass) and len(op.entries) == 1, "the bare sequence has one block in flight"
-            entry = op.entries[0]
+            assert isinstance(op, Pass), "a live world's plan has passes only"
+            (entry,) = op.entries  # one block in flight
+            num_latents = len(entry.latents)
             if latents.numel() == 0:
-                self._keys_values.begin(len(entry.latents))
-                latents = self._noise(len(entry.latents))
-            positions = [[entry.first_position + i for i in range(len(entry.latents))]]
+                self._keys_values.begin(num_latents)
+                latents = self._noise(num_latents)
+            positions = [[entry.first_position + i for i in range(num_latents)]]
             state = model.embed(
                 PassInput(
                     latents=latents.unsqueeze(0),
-                    times=[[entry.level.time] * len(entry.latents)],
+                    times=[[entry.level.time] * num_latents],
                     positions=positions,
                     conditions=[[self._conditions]],
                     branches=["signal"],
-                    entry_lengths=[len(entry.latents)],
+                    entry_lengths=[num_latents],
                 )
             )
             for index, layer in enumerate(model.layers):
@@ -66,7 +68,7 @@ class BareBlocks:
                     model.head(state)[0],
                     level=update.level,
                     target=update.target,
-                    noise=lambda num=len(entry.latents): self._noise(num),
+                    noise=partial(self._noise, num_latents),
                     history=None,
                 )
         frames, self._decoder_state = self._decoder.decode(latents, self._decoder_state)

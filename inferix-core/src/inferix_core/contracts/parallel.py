@@ -15,7 +15,7 @@ class ParallelStrategy(Protocol):
     """Built as `implementation(config, *, num_ranks, rank)`. Collective calls: every rank makes them in one order."""
 
     def shard(self, tokens: Tensor) -> Tensor:
-        """This rank's share `[B, N/ranks, ...]` of the pass's tokens `[B, N, ...]`."""
+        """The share of this rank, `[B, N/ranks, ...]`, of the pass's tokens `[B, N, ...]`."""
 
     def gather(self, tokens: Tensor) -> Tensor:
         """All tokens again, in order, on every rank."""

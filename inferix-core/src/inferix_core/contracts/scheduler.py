@@ -1,4 +1,4 @@
-"""Planners say in which order blocks are passed and at which levels; solvers update latents. Together: the scheduler."""
+"""Planners say in which order blocks are passed and at which levels; solvers update latents: the scheduler."""
 
 from __future__ import annotations
 

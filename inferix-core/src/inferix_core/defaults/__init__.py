@@ -1,0 +1,1 @@
+"""The plain components that are always there."""

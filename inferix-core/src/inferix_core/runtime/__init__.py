@@ -1,0 +1,1 @@
+"""Engine, world and loop: everything that needs torch to run a world."""

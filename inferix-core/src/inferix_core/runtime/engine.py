@@ -54,7 +54,7 @@ class Engine:
 
     @classmethod
     def build(cls, config: ResolvedConfig, catalog: Catalog) -> Engine:
-        """From a resolved configuration; components are built in an order that shows mistakes before weights are read."""
+        """From a resolved configuration; mistakes show before weights are read."""
         device = choose_device(config.run.device)
         dtype = choose_dtype(config.run.dtype, device)
         parts, decoder = build_parts(config, catalog, device=device, dtype=dtype)
@@ -161,7 +161,7 @@ class Engine:
         return [blocks[index] for index in range(len(worlds))]
 
     def open_output(self, target: str | Path, *, overrides: Mapping[str, Any] | None = None) -> Streamer:
-        """An opened streamer for a path or address, chosen by its suffix. Raises `OutputError` if it cannot be written."""
+        """An opened streamer for a path or address, chosen by its suffix; `OutputError` if it cannot be written."""
         from inferix_core.runtime.output import open_output  # streamers are no part of stepping a world
 
         return open_output(

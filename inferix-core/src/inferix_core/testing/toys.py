@@ -75,7 +75,8 @@ class ToyModel:
 
     def head(self, state: _Hidden) -> Tensor:
         """See `Model.head`."""
-        grid = (state.tokens @ self._out).unflatten(1, (state.num_latents, HEIGHT, WIDTH))
+        batch = state.tokens.shape[0]
+        grid = (state.tokens @ self._out).view(batch, state.num_latents, HEIGHT, WIDTH, CHANNELS)
         return grid.permute(0, 1, 4, 2, 3).to(self.dtype)
 
 
@@ -88,13 +89,13 @@ class _ToyLayer:
     def __call__(self, state: _Hidden, context: LayerContext) -> _Hidden:
         shift = (state.times * 0.01).repeat_interleave(HEIGHT * WIDTH, dim=1).unsqueeze(-1)
         x = torch.tanh(state.tokens + shift)
-        q, k, v = (part.unflatten(-1, (HEADS, HEAD_DIM)) for part in (x @ self._qkv).chunk(3, dim=-1))
+        q, k, v = ((x @ part).view(*x.shape[:2], HEADS, HEAD_DIM) for part in self._qkv.chunk(3, dim=-1))
         x = x + context.attend(q, k, v, rotary=self._rotary).flatten(2)
         x = x + context.attend_conditions(q, ("text", "action"), self._project).flatten(2)
         return _Hidden(x, state.times, state.num_latents)
 
     def _project(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        keys, values = (tokens @ self._cross).unflatten(-1, (2 * HEADS, HEAD_DIM)).chunk(2, dim=2)
+        keys, values = (tokens @ self._cross).view(*tokens.shape[:2], 2 * HEADS, HEAD_DIM).chunk(2, dim=2)
         return keys, values
 
 

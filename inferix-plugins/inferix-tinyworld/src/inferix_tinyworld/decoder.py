@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from inferix_core.errors import CheckpointError
@@ -38,8 +39,9 @@ def load_vae(path: Path, *, device: torch.device, dtype: torch.dtype) -> WanVAE:
     """The VAE whose shape stands in the .json beside the weights. Raises `CheckpointError` if either cannot be used."""
     config_path = path.with_suffix(".json")
     try:
-        fields = json.loads(config_path.read_text())
-        config = VaeConfig(**{name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()})
+        stored: dict[str, Any] = json.loads(config_path.read_text())
+        fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in stored.items()}
+        config = VaeConfig(**fields)
     except (OSError, ValueError, TypeError) as error:
         raise CheckpointError(
             f"The shape of the VAE is read from '{config_path}', which cannot be used: {error}. A checkpoint of "

@@ -93,8 +93,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--push-worlds", type=int, default=100, help="worlds that are pushed (default 100)")
     parser.add_argument("--long-worlds", type=int, default=24, help="worlds of 60 s (default 24)")
     parser.add_argument("--seed-start", type=int, default=SEED_START, help=f"first seed (default {SEED_START})")
-    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="one thread each (default: all cores)")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="overrides of the configuration")
+    parser.add_argument(
+        "--processes", type=int, default=os.cpu_count() or 1, help="one thread each (default: all cores)"
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="overrides of the configuration"
+    )
     parser.add_argument("--json", action="store_true", help="print the counts as JSON instead of the table")
     parser.add_argument("--write-readme", action="store_true", help="put the table into the package's README")
     return parser

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from inferix_core.errors import CheckpointError
@@ -57,8 +58,9 @@ def write_config(config: TransformerConfig, path: Path) -> None:
 def read_config(path: Path) -> TransformerConfig:
     """The shape that `write_config` wrote. Raises `CheckpointError` if there is none that can be read."""
     try:
-        fields = json.loads(path.read_text())
-        return TransformerConfig(**{name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()})
+        stored: dict[str, Any] = json.loads(path.read_text())
+        fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in stored.items()}
+        return TransformerConfig(**fields)
     except (OSError, ValueError, TypeError) as error:
         raise CheckpointError(
             f"The shape of the network is read from '{path}', which cannot be used: {error}. A checkpoint of tinyworld "

@@ -180,7 +180,7 @@ def held_out_errors(network: TinyWorldNetwork, pool: LatentPool, settings: DitSe
         for sigma in sampler_sigmas(settings.shift):
             chosen = (sigmas - sigma).abs() < 1e-4
             found.setdefault(sigma, []).append(mean_square(sigma * error[chosen], batch.near[chosen]))
-    return percentages([tuple(torch.tensor(pairs).mean(0).tolist()) for pairs in found.values()])  # type: ignore[misc]
+    return percentages([_mean(pairs) for pairs in found.values()])
 
 
 def write_network(training: MatrixTraining, path: Path) -> TinyWorldNetwork:
@@ -194,3 +194,7 @@ def write_network(training: MatrixTraining, path: Path) -> TinyWorldNetwork:
     averaged = TinyWorldNetwork(dataclasses.replace(network.config)).to(torch.bfloat16)
     averaged.load_state_dict(weights)
     return averaged.to(network.words.weight.device).requires_grad_(False).eval()
+
+
+def _mean(pairs: list[tuple[float, float]]) -> tuple[float, float]:
+    return sum(a for a, _ in pairs) / len(pairs), sum(b for _, b in pairs) / len(pairs)

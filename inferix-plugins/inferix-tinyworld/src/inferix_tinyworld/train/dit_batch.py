@@ -47,7 +47,7 @@ class Batch:
     @property
     def times(self) -> list[list[float]]:
         """The network time of each row."""
-        return (self.sigmas * 1000).unsqueeze(1).tolist()  # type: ignore[no-any-return]
+        return [[sigma * 1000] for sigma in self.sigmas.tolist()]
 
 
 def sampler_sigmas(shift: float) -> tuple[float, ...]:
@@ -65,7 +65,7 @@ def draw_batch(shards: Sequence[Shard], settings: DitSettings, *, step: int) -> 
     targets: list[tuple[Shard, int, int, int]] = []
     target_contexts: list[list[int]] = []
     for clip in range(settings.num_clips):
-        shard = shards[rng.integers(len(shards))]
+        shard = shards[int(rng.integers(len(shards)))]
         num_worlds, num_blocks = shard.latents.shape[:2]
         world, start = int(rng.integers(num_worlds)), int(rng.integers(num_blocks - clip_rows))
         offset = int(rng.integers(settings.position_range))
@@ -77,7 +77,7 @@ def draw_batch(shards: Sequence[Shard], settings: DitSettings, *, step: int) -> 
                 target_contexts.append(list(range(first, first + depth)))
     firsts = []
     for _ in range(settings.num_first_blocks):
-        shard = shards[rng.integers(len(shards))]
+        shard = shards[int(rng.integers(len(shards)))]
         firsts.append((shard, int(rng.integers(shard.latents.shape[0])), 0, 0))
     return _batch(contexts, targets, target_contexts, firsts, settings, rng=rng, generator=generator)
 

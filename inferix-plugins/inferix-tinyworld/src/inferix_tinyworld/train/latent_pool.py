@@ -5,7 +5,6 @@ Letters: N worlds, K blocks, C channels, h, w latent height and width.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -85,7 +84,6 @@ def start_filling(folder: Path, *, vae: Path, seed: int, num_clips: int, num_blo
 
 def fill(folder: Path, vae_path: Path, seed: int, shards: Sequence[int], num_blocks: int) -> None:
     """Writes those of the shards that are missing; the same seed and VAE give the same shards."""
-    os.nice(5)  # the trainer needs the cores more
     torch.set_num_threads(1)
     vae = load_vae(vae_path, device=torch.device("cpu"), dtype=torch.bfloat16)
     for index in shards:
@@ -113,4 +111,4 @@ def fill(folder: Path, vae_path: Path, seed: int, shards: Sequence[int], num_blo
 
 def _by_block(x: Tensor) -> Tensor:
     """[N, L, ...] -> [N, K, 3, ...]."""
-    return x.unflatten(1, (-1, LATENTS_PER_BLOCK)).contiguous()
+    return x.reshape(x.shape[0], -1, LATENTS_PER_BLOCK, *x.shape[2:])

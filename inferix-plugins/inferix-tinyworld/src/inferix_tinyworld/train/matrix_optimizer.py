@@ -37,7 +37,7 @@ class MatrixOptimizer:
         for group in self._muon.param_groups:
             group["lr"] = self._ratio * self._adamw.param_groups[0]["lr"]
         self._adamw.step()
-        self._muon.step()
+        self._muon.step()  # type: ignore[no-untyped-call]
 
     def state_dict(self) -> dict[str, Any]:
         """The state of both."""
