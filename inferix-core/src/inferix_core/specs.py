@@ -43,7 +43,7 @@ class Kind(Enum):
 class ComponentConfig(BaseModel):
     """The base of every component's configuration: frozen, and a key it does not know is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,8 +26,10 @@ class EngineShare:
     share: float
 
 
-def measure_engine_share(engine: Engine, *, prompt: str, num_pairs: int, num_warm_blocks: int) -> EngineShare:
+def measure_engine_share(engine: Engine, *, prompt: str, num_pairs: int) -> EngineShare:
     """Steps the engine and the bare sequence in turn and compares the CPU time of each pair.
+
+    Before the first pair both make as many blocks as fill the window, so that every pair is like the next.
 
     The share is the median over pairs of 1 - bare / engine. Process CPU time is what a busy machine leaves
     comparable; on CUDA the wall time between synchronisations is used.
@@ -36,7 +38,7 @@ def measure_engine_share(engine: Engine, *, prompt: str, num_pairs: int, num_war
     engine_seconds: list[float] = []
     with torch.inference_mode(), engine.create_world(prompt) as world:
         bare = BareBlocks(engine.parts, engine.decoder, prompt=prompt)
-        for _ in range(num_warm_blocks):
+        for _ in range(_num_blocks_to_fill(engine)):
             world.step()
             bare.step()
         for index in range(num_pairs):
@@ -48,6 +50,12 @@ def measure_engine_share(engine: Engine, *, prompt: str, num_pairs: int, num_war
                 engine_seconds.append(_seconds(world.step, engine.device))
     shares = [1.0 - alone / whole for alone, whole in zip(bare_seconds, engine_seconds, strict=True)]
     return EngineShare(num_pairs, 1000.0 * median(bare_seconds), 1000.0 * median(engine_seconds), median(shares))
+
+
+def _num_blocks_to_fill(engine: Engine) -> int:
+    num_block_latents = engine.parts.planner.num_block_latents
+    capacity = engine.parts.policy.capacity(num_block_latents) or num_block_latents
+    return -(-capacity // num_block_latents) + 1
 
 
 def _seconds(step: Callable[[], object], device: torch.device) -> float:

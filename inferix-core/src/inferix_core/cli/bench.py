@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from inferix_core.catalog import Catalog
 from inferix_core.cli.choices import ConfigOption, ModelOption, PresetOption, SetOption, ThreadsOption, resolved
 from inferix_core.cli.session import Session
+from inferix_core.specs import Kind
+
+if TYPE_CHECKING:
+    from inferix_core.bench.engine_share import EngineShare
 
 application = typer.Typer(help="Measure on this machine.", no_args_is_help=True)
+
+_USUAL_CASES = (("self-forcing", "mid"), ("tinyworld", None))
+"""A mid-size Wan with random weights and the embedded world: what is measured where nothing is named."""
 
 
 @application.callback()
@@ -27,31 +36,50 @@ def engine(
     preset: PresetOption = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
-    pairs: Annotated[int, typer.Option(min=1, help="Pairs of blocks to compare.")] = 10,
-    warm: Annotated[int, typer.Option(min=0, help="Blocks to make before measuring.")] = 3,
+    pairs: Annotated[
+        int, typer.Option(min=1, help="Pairs of blocks to compare, after those that fill the window.")
+    ] = 10,
     threads: ThreadsOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Measure the engine's share of a block: the loop against the bare network calls and decodes."""
+    """Measure the engine's share of a block: the loop against the bare network calls and decodes.
+
+    Without a model: a mid-size Wan with random weights, and the embedded world.
+    """
     session: Session = context.obj
-    configuration = resolved(
-        session.catalog, config=config, model=model, preset=preset, seed=None, threads=threads, overrides=overrides
-    )
+    cases = _cases(session.catalog, model=model, preset=preset, config=config)
+    configurations = [
+        resolved(
+            session.catalog, config=config, model=name, preset=of_model, seed=None, threads=threads, overrides=overrides
+        )
+        for name, of_model in cases
+    ]
     import torch
 
     from inferix_core.bench.engine_share import measure_engine_share
     from inferix_core.runtime.engine import Engine
 
-    if configuration.run.num_threads is not None:
-        torch.set_num_threads(configuration.run.num_threads)
-    share = measure_engine_share(
-        Engine.build(configuration, session.catalog), prompt=prompt, num_pairs=pairs, num_warm_blocks=warm
-    )
+    for (_, of_model), configuration in zip(cases, configurations, strict=True):
+        if configuration.run.num_threads is not None:
+            torch.set_num_threads(configuration.run.num_threads)
+        share = measure_engine_share(Engine.build(configuration, session.catalog), prompt=prompt, num_pairs=pairs)
+        _print(f"{configuration.model.name}{f' ({of_model})' if of_model else ''}", share, as_json=as_json)
+
+
+def _cases(
+    catalog: Catalog, *, model: str | None, preset: str | None, config: Path | None
+) -> list[tuple[str | None, str | None]]:
+    installed = {component.name for component in catalog.components(Kind.MODEL)}
+    usual = [case for case in _USUAL_CASES if case[0] in installed]
+    return [(model, preset)] if model or preset or config or not usual else [*usual]
+
+
+def _print(name: str, share: EngineShare, *, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps({"model": configuration.model.name, **asdict(share)}))
+        typer.echo(json.dumps({"model": name, **asdict(share)}))
     else:
         typer.echo(
-            f"{configuration.model.name}: the engine's share of a block is {share.share:.1%} "
+            f"{name}: the engine's share of a block is {share.share:.1%} "
             f"({share.engine_milliseconds:.1f} ms with it, {share.bare_milliseconds:.1f} ms without; "
             f"medians of {share.num_pairs} pairs)"
         )

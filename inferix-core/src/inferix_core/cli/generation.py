@@ -104,7 +104,8 @@ def contact_sheet_path(output: str) -> str:
 
 
 def _targets(request: GenerateRequest, num_frames: int) -> list[tuple[str, dict[str, Any]]]:
-    targets: list[tuple[str, dict[str, Any]]] = [(request.output, {})]
+    options = dict(request.config.effective.get("output", {}))
+    targets: list[tuple[str, dict[str, Any]]] = [(request.output, options)]
     if request.contact_sheet:
         targets.append((contact_sheet_path(request.output), {"num_frames_total": num_frames}))
     return targets

@@ -10,7 +10,7 @@ from loguru import logger
 
 from inferix_core.catalog import Catalog
 from inferix_core.cli.times import checked_duration, timed_text
-from inferix_core.configuration import ResolvedConfig
+from inferix_core.configuration import ResolvedConfig, validated
 from inferix_core.errors import OutputError, SignalError, nearest
 from inferix_core.signals import Signal, TimedSignal
 from inferix_core.specs import ModelSpec
@@ -51,7 +51,7 @@ def checked_request(
         raise SignalError("The prompt is empty. Say what the world should show.")
     checked_duration(seconds)
     signals = _timed_signals(prompts_at, actions_at, seconds=seconds, model=config.model)
-    catalog.streamer_for(output)
+    validated(catalog.streamer_for(output), config.effective.get("output", {}), "output")
     if contact_sheet:
         catalog.streamer_for(f"sheet{_CONTACT_SHEET_SUFFIX}")
     if not overwrite:

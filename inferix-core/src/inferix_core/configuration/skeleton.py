@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -79,4 +79,8 @@ class RunConfig(RunSettings):
     decoder: Section = Field(default_factory=Section, description="How latents become frames.")
     quantizer: Section = Field(default_factory=Section, description="How weights are packed.")
     parallel: Section = Field(default_factory=Section, description="How a world is spread over ranks.")
+    output: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Options of the streamer that the output's suffix chooses, e.g. crf of an mp4.",
+    )
     profilers: tuple[Section, ...] = Field(default=(), description="What measures the run.", strict=False)
