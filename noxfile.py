@@ -18,6 +18,7 @@ PACKAGES = [
     "inferix-plugins/inferix-stream",
     "inferix-plugins/inferix-tinyworld",
 ]
+EXTRAS = {"inferix-plugins/inferix-tinyworld": "[train]"}  # what the tests of the training stages need
 TOOLS = ["hatchling", "editables", "pytest", "pytest-timeout", "hypothesis", "ruff", "mypy", "nox"]
 QUIET_OPENMP = {"GOMP_SPINCOUNT": "0"}  # spinning threads make a busy machine tens of times slower
 ONE_THREAD = {**QUIET_OPENMP, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
@@ -45,7 +46,7 @@ class Environment:
             return
         if not self._programs.exists():
             self._session.run(sys.executable, "-m", "venv", str(self._folder), external=True)
-        editables = [argument for name in PACKAGES for argument in ("-e", str(ROOT / name))]
+        editables = [argument for name in PACKAGES for argument in ("-e", f"{ROOT / name}{EXTRAS.get(name, '')}")]
         self._install(*TOOLS)
         self._install("--no-build-isolation", *editables)
         stamp.write_text(digest)
