@@ -55,10 +55,10 @@ def _flawed(scene: Scene, flaw: str) -> Scene:
 
 def counts_of(flaw: str) -> dict[str, float]:
     engine = SimulatedEngine(flaw=flaw)
-    trials = [Trial(seed) for seed in range(12)]
+    trials = [Trial(seed) for seed in range(6)]
     counts = measure_first_seconds(engine, trials)  # type: ignore[arg-type]
     counts += measure_pushes(engine, trials)  # type: ignore[arg-type]
-    counts += measure_long(engine, trials[:3], seconds=8.0)  # type: ignore[arg-type]
+    counts += measure_long(engine, trials[:2], seconds=4.0)  # type: ignore[arg-type]
     return {line.bar.name: line.share for line in measured(counts)}
 
 
