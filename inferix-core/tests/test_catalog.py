@@ -208,6 +208,14 @@ def test_an_unknown_name_is_told_with_the_nearest_the_installed_and_where_more_i
     )
 
 
+def test_a_name_that_an_installed_official_distribution_lacks_is_not_told_to_install_it(install: Install) -> None:
+    install("inferix-kvstore", STORE.format(name="ring"), version="0.9")
+    with pytest.raises(Exception, match="No KV store is called 'paged'") as caught:
+        Catalog.discover().choose(Kind.KV_STORE, "paged")
+    assert "inferix-kvstore 0.9 has none of that name" in str(caught.value)
+    assert "pip install" not in str(caught.value)
+
+
 def test_an_unknown_name_whose_plugin_is_broken_is_told_with_that_reason(install: Install) -> None:
     install("inferix-kvstore", "raise RuntimeError('no luck')")
     with pytest.raises(Exception, match="No KV store is called 'paged'") as caught:

@@ -1,43 +1,16 @@
-import dataclasses
-
 import pytest
 import torch
-from inferix_core.defaults.configuration import DenseConfig
-from inferix_core.defaults.dense import DenseStore
-from inferix_core.defaults.full import FullPolicy
-from inferix_core.defaults.sdpa import SdpaBackend
-from inferix_core.errors import CapacityError, ConfigError, InferixError, SignalError, UnsupportedError
+from inferix_core.errors import CapacityError, ConfigError, InferixError, PlanError, SignalError, UnsupportedError
 from inferix_core.plan import Emit
-from inferix_core.relay import Relay
 from inferix_core.runtime.engine import Engine
-from inferix_core.runtime.loop import Parts
 from inferix_core.signals import Signal, TimedSignal
-from inferix_core.specs import ComponentConfig
-from inferix_core.testing.toys import ToyDecoder, ToyModel, ToyPlanner, ToySolver
-
-
-def make_engine(**changes: object) -> Engine:
-    model = ToyModel()
-    store = DenseStore(
-        DenseConfig(), layout=model.layout, capacity=None, device=torch.device("cpu"), dtype=torch.float32
-    )
-    parts = Parts(
-        model=model,
-        planner=ToyPlanner(),
-        solver=ToySolver(),
-        store=store,
-        policy=FullPolicy(ComponentConfig()),
-        backend=SdpaBackend(ComponentConfig()),
-        relay=Relay(),
-        device=torch.device("cpu"),
-        latent_dtype=torch.float32,
-    )
-    return Engine(dataclasses.replace(parts, **changes), ToyDecoder())
+from inferix_core.testing.toy_engine import toy_engine, toy_store
+from inferix_core.testing.toys import ToyDecoder, ToyModel, ToyPlanner
 
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    return make_engine()
+    return toy_engine()
 
 
 def frames(engine: Engine, prompt: str = "a", *, seed: int = 0, num_blocks: int = 4) -> torch.Tensor:
@@ -129,10 +102,25 @@ def test_a_timed_signal_reaches_the_first_block_that_begins_at_its_time(engine: 
     assert [block.signal_ids for block in blocks] == [(), ("exact",), ("later",)]
 
 
+def test_a_step_after_a_run_begins_with_what_the_run_left_over(engine: Engine) -> None:
+    world = engine.create_world("a", seed=5)
+    made = [block.frames for block in world.run(num_frames=7)]
+    made += [world.step().frames]
+    made += [block.frames for block in world.run(num_frames=3)]
+    assert torch.equal(torch.cat(made), frames(engine, seed=5)[: 5 + 8 + 8 + 3])
+
+
+def test_a_run_refuses_a_signal_that_makes_no_sense_before_it_makes_a_block(engine: Engine) -> None:
+    world = engine.create_world("a")
+    with pytest.raises(SignalError, match="no action 'up'"):
+        world.run(num_frames=21, signals=[TimedSignal(2.0, Signal(action="up"))])
+    assert world.num_blocks == 0
+
+
 @pytest.mark.parametrize("arguments", [{"seconds": 0}, {"num_frames": -1}, {}, {"seconds": 1, "num_frames": 1}])
 def test_a_run_without_frames_is_refused(engine: Engine, arguments: dict[str, int]) -> None:
     with pytest.raises(ConfigError):
-        next(engine.create_world("a").run(**arguments))
+        engine.create_world("a").run(**arguments)
 
 
 def test_a_prefix_is_cached_and_emitted_and_changes_what_follows(engine: Engine) -> None:
@@ -197,17 +185,40 @@ def test_a_step_that_is_interrupted_can_be_made_again(engine: Engine) -> None:
 
 
 def test_a_full_store_refuses_the_block_and_the_world_stays_as_it_was() -> None:
-    model = ToyModel()
-    store = DenseStore(
-        DenseConfig(max_latents=4), layout=model.layout, capacity=None, device=torch.device("cpu"), dtype=torch.float32
-    )
-    world = make_engine(store=store).create_world("a", seed=3)
+    world = toy_engine(store=toy_store(ToyModel(), max_latents=4)).create_world("a", seed=3)
     world.step(), world.step()
     for _ in range(2):
         with pytest.raises(CapacityError, match="max_latents is 4"):
             world.step()
     assert world.num_blocks == 2
     assert world.state.caches["main"].held == (0, 1, 2, 3)
+
+
+def test_a_prefix_is_the_worlds_own(engine: Engine) -> None:
+    prefix = torch.ones(2, 2, 2, 4)
+    world, same = engine.create_world("a", prefix=prefix), engine.create_world("a", prefix=prefix.clone())
+    prefix.zero_()
+    assert torch.equal(world.step().frames, same.step().frames)
+
+
+@pytest.mark.parametrize("num_blocks", [0, -1])
+def test_a_horizon_without_blocks_is_refused(engine: Engine, num_blocks: int) -> None:
+    with pytest.raises(ConfigError, match="at least 1 block"):
+        engine.create_world("a", num_blocks=num_blocks)
+
+
+class FussyPlanner(ToyPlanner):
+    """Has no plan for a prefix."""
+
+    def plan(self, progress):  # type: ignore[no-untyped-def]
+        if progress.num_prefix_latents:
+            raise PlanError("no prefix, please")
+        return super().plan(progress)
+
+
+def test_what_cannot_be_planned_is_said_when_the_world_is_created() -> None:
+    with pytest.raises(PlanError, match="no prefix"):
+        toy_engine(planner=FussyPlanner()).create_world("a", prefix=torch.zeros(2, 2, 2, 4))
 
 
 class EmittingPlanner(ToyPlanner):
@@ -218,5 +229,17 @@ class EmittingPlanner(ToyPlanner):
 
 
 def test_a_plan_can_emit_a_part_of_a_block() -> None:
-    world = make_engine(planner=EmittingPlanner()).create_world("a")
+    world = toy_engine(planner=EmittingPlanner()).create_world("a")
     assert [len(world.step().frames) for _ in range(2)] == [1, 1]
+
+
+class EmittingTooMuch(ToyPlanner):
+    """Emits a block that is still to come."""
+
+    def plan(self, progress):  # type: ignore[no-untyped-def]
+        return (*super().plan(progress), Emit(progress.num_finished + 1))
+
+
+def test_a_plan_that_emits_what_it_has_not_finished_is_an_error() -> None:
+    with pytest.raises(PlanError, match="emits block 1"):
+        toy_engine(planner=EmittingTooMuch()).create_world("a").step()

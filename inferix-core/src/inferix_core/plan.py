@@ -98,9 +98,14 @@ class Prefill:
 
 @dataclass(frozen=True, slots=True)
 class Restart:
-    """Positions start again at 0; the clean latents `carry` are prefilled under new positions."""
+    """Positions start again while blocks and latents count on: every page of `cache` goes.
 
-    carry: range
+    The clean latents of `carry`, whose pages were among them, are passed again at the entry's level and
+    positions and committed. No block may be in flight.
+    """
+
+    carry: Entry | None
+    cache: str = MAIN_CACHE
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,10 +104,14 @@ def test_a_training_row_predicts_what_the_cached_rollout_predicts(num_context_bl
     actions = torch.tensor([ACTIONS.index(s.action or "none") for s in signals])
     clean = torch.cat([model.inputs[5 * block + 4].latents for block in range(3)])
     noisy = model.inputs[5 * 3 + 1].latents  # the second level of the last block
-    rows = torch.tensor([[back for back in range(3 - num_context_blocks, 3)]])
-    chain = [RowGroup(slice(0, 1))]
-    for row in range(1, 3):
-        chain.append(RowGroup(slice(row, row + 1), torch.tensor([list(range(max(0, row - num_context_blocks), row))])))
+    rows = torch.tensor([list(range(3 - num_context_blocks, 3))])
+    chain = [
+        RowGroup(slice(0, 1)),
+        *(
+            RowGroup(slice(row, row + 1), torch.tensor([list(range(max(0, row - num_context_blocks), row))]))
+            for row in range(1, 3)
+        ),
+    ]
     settings = DitSettings(num_first_blocks=0)
     batch = replace(
         draw_batch([random_shard()], settings, step=0),

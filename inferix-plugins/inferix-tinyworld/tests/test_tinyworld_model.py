@@ -42,12 +42,12 @@ def test_synonyms_and_unknown_words_do_not_change_what_the_network_is_told(model
 
 
 def test_a_prompt_without_a_known_word_is_an_error_that_names_the_known_ones(model: TinyWorldModel) -> None:
-    with pytest.raises(SignalError, match="red, yellow.*bounces.*sunset"):
+    with pytest.raises(SignalError, match=r"red, yellow.*bounces.*sunset"):
         model.encode(Signal(prompt="quarterly revenue"), None)
 
 
 def test_an_unknown_action_is_an_error_that_names_the_nearest(model: TinyWorldModel) -> None:
-    with pytest.raises(SignalError, match="'lefft'.*Did you mean 'left'.*none, left, right, jump"):
+    with pytest.raises(SignalError, match=r"'lefft'.*Did you mean 'left'.*none, left, right, jump"):
         model.encode(Signal(action="lefft"), None)
 
 

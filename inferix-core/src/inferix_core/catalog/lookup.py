@@ -64,8 +64,13 @@ def _unknown(kind: Kind, name: str, components: Sequence[Component], records: Se
         f"'{record.name}' of {record.distribution} is {record.state.value}: {record.reason}"
         for record in named or (() if official else faulty)
     ]
-    if not named and (more := [official] if official else known.distributions_with_more(kind, set(installed))):
-        sentences.append(f"More: pip install {' '.join(more)}.")
+    present = {record.distribution: record.version for record in records if record.is_usable}
+    if official in present:
+        sentences.append(f"{official} {present[official]} has none of that name; another version may.")
+    elif not named:
+        more = [official] if official else known.distributions_with_more(kind, set(installed))
+        if absent := [distribution for distribution in more if distribution not in present]:
+            sentences.append(f"More: pip install {' '.join(absent)}.")
     return " ".join(sentences)
 
 

@@ -69,22 +69,21 @@ def run_generation(request: GenerateRequest, console: Console) -> RunReport:
     with console.status("Loading the model …"):
         engine = Engine.build(request.config, request.catalog)
     num_frames = round(request.seconds * engine.geometry.fps)
-    world = engine.create_world(request.prompt)
-    for timed in request.signals:
-        engine.check_signal(timed.signal)
     report = RunReport(engine.geometry.fps)
+    started = time.perf_counter()
+    world = engine.create_world(request.prompt)
     try:
         with ExitStack() as stack:
             stack.callback(world.close)
+            blocks = world.run(seconds=request.seconds, signals=request.signals)
             outputs: list[Streamer] = []
             for target, options in _targets(request, num_frames):
                 output = engine.open_output(target, overrides=options)
                 stack.callback(output.close)
                 outputs.append(output)
-            started = time.perf_counter()
             with _progress(console) as progress:
                 task = progress.add_task(request.output, total=num_frames, block=0, rate=0.0)
-                for block in world.run(num_frames=num_frames, signals=request.signals):
+                for block in blocks:
                     with deferred_interrupt():
                         _write(block, outputs, report, started)
                     _show(progress, task, report)

@@ -105,9 +105,9 @@ class Model(Protocol):
     def encode(self, signal: Signal, previous: Conditions | None) -> Conditions:
         """The conditions for a block that `signal` reaches.
 
-        `previous` are the conditions of the block before, None at the start: parts that the
-        signal does not change are returned as the same objects. Raises `SignalError` for a
-        signal the model does not understand, naming what it would.
+        `previous` are the conditions of the block before, or what an earlier signal for the same block has
+        made of them; None at the start. Parts that the signal does not change are returned as the same
+        objects. Raises `SignalError` for a signal the model does not understand, naming what it would.
         """
 
     def embed(self, pass_input: PassInput) -> Any:

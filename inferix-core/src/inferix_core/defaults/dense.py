@@ -6,6 +6,7 @@ end is reached, the run moves back to its front; `slack_latents` extra slots mak
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from math import prod
 
@@ -166,7 +167,7 @@ class DenseCache:
         self._num_slots = self._start = 0
 
     def _slot(self, latent: int) -> int:
-        return self._start + self._order.index(latent)
+        return self._start + bisect_left(self._order, latent)
 
     def _make_room(self, num_needed: int) -> None:
         """Moves the run to the front of a slab with at least `num_needed` slots."""

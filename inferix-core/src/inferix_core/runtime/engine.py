@@ -15,9 +15,12 @@ from inferix_core.configuration import ResolvedConfig, apply_overrides, load_tom
 from inferix_core.errors import ConfigError, PluginError, UnsupportedError
 from inferix_core.events import Block, BlockRun, Timings
 from inferix_core.plan import Geometry, Op
+from inferix_core.runtime import steering
 from inferix_core.runtime.building import build_parts, choose_device, choose_dtype
+from inferix_core.runtime.finished import Finished
 from inferix_core.runtime.frames import to_uint8
-from inferix_core.runtime.loop import Finished, Loop, Parts, plan_shape
+from inferix_core.runtime.lockstep import plan_shape
+from inferix_core.runtime.loop import Loop, Parts
 from inferix_core.runtime.noise import CounterNoise, NoiseSource
 from inferix_core.runtime.state import WorldState
 from inferix_core.runtime.transaction import Transaction
@@ -121,16 +124,20 @@ class Engine:
         """A new world at its beginning.
 
         `seed` defaults to the configured one; `prefix` are clean latents `[L, C, h, w]` that the world starts
-        with; `num_blocks` is the horizon for planners that need one; `noise` replaces the seeded noise.
+        with, copied; `num_blocks` is the horizon for planners that need one; `noise` replaces the seeded noise.
+        Raises `ConfigError`, `SignalError` or, for a prefix or horizon that cannot be planned, `PlanError`.
         """
         seed = self._seed if seed is None else seed
         if not 0 <= seed <= _MAX_SEED:
             raise ConfigError(f"Seeds go from 0 to 2**64 - 1; found {seed}.")
+        if num_blocks is not None and num_blocks < 1:
+            raise ConfigError(f"A world has at least 1 block; num_blocks = {num_blocks} was asked for.")
         if prefix is not None:
             prefix = self._checked_prefix(prefix)
         state = WorldState(
             id=f"world-{next(self._ids)}", noise=noise or CounterNoise(seed), prefix=prefix, horizon=num_blocks
         )
+        self._parts.planner.plan(state.progress)  # what cannot be planned is said now, not at the first step
         world = World(self, state)
         if prompt is not None:
             world.send(Signal(prompt=prompt))
@@ -141,24 +148,33 @@ class Engine:
         with torch.inference_mode():
             self._parts.model.encode(signal, None)
 
+    def queue_signal(self, state: WorldState, signal: Signal) -> None:
+        """Encodes a signal for the next block that begins; `SignalError`, and nothing changed, if it makes no sense."""
+        if not signal.is_empty:
+            with torch.inference_mode():
+                steering.queue(state, signal, model=self._parts.model)
+
     def step(self, worlds: Sequence[World], signals: Sequence[Signal | None] | None = None) -> list[Block]:
         """The next block of each world; worlds whose plans have the same shape share the network's passes.
 
-        When anything raises, the worlds whose step had not been completed are as they were before.
+        When anything raises, every world is as it was before, and has not heard of its signal. A block begins
+        with the frames that the world's last run left over, if any.
         """
-        for world, signal in zip(worlds, signals or [None] * len(worlds), strict=True):
-            if signal is not None:
-                world.send(signal)
+        signals = signals or [None] * len(worlds)
+        self._check_batch(worlds, signals)
         states = [world.state for world in worlds]
-        plans = [self._plan(state) for state in states]
-        groups: dict[tuple[object, ...], list[int]] = {}
-        for index, plan in enumerate(plans):
-            groups.setdefault(plan_shape(plan), []).append(index)
         blocks: dict[int, Block] = {}
-        for indices in groups.values():
-            made = self._step_group([states[i] for i in indices], [plans[i] for i in indices])
-            blocks.update(zip(indices, made, strict=True))
-        return [blocks[index] for index in range(len(worlds))]
+        with Transaction(states) as transaction:
+            for state, signal in zip(states, signals, strict=True):
+                if signal is not None:
+                    self.queue_signal(state, signal)
+            plans = [self._plan(state) for state in states]
+            for indices in _grouped(plans):
+                made = self._step_group([states[i] for i in indices], [plans[i] for i in indices], transaction)
+                blocks.update(zip(indices, made, strict=True))
+        for block in blocks.values():
+            self._parts.relay.frames(block)
+        return [world.after_surplus(blocks[index]) for index, world in enumerate(worlds)]
 
     def open_output(self, target: str | Path, *, overrides: Mapping[str, Any] | None = None) -> Streamer:
         """An opened streamer for a path or address, chosen by its suffix; `OutputError` if it cannot be written."""
@@ -181,15 +197,25 @@ class Engine:
             )
         return plan
 
-    def _step_group(self, states: Sequence[WorldState], plans: Sequence[Sequence[Op]]) -> list[Block]:
+    def _check_batch(self, worlds: Sequence[World], signals: Sequence[Signal | None]) -> None:
+        if len(signals) != len(worlds):
+            raise ConfigError(
+                f"{len(worlds)} worlds were given with {len(signals)} signals. Give one for each; it may be None."
+            )
+        if any(world.engine is not self for world in worlds):
+            raise ConfigError("A world can be stepped by the engine alone that created it.")
+        twice = sorted({world.id for world in worlds if sum(other is world for other in worlds) > 1})
+        if twice:
+            raise ConfigError(f"A world makes one block in a step, but {', '.join(twice)} was given more than once.")
+
+    def _step_group(
+        self, states: Sequence[WorldState], plans: Sequence[Sequence[Op]], transaction: Transaction
+    ) -> list[Block]:
         timings = Timings()
         run = BlockRun([state.id for state in states], [state.num_finished for state in states])
-        with torch.inference_mode(), Transaction(states) as transaction, self._parts.relay.run_block(run):
+        with torch.inference_mode(), self._parts.relay.run_block(run):
             finished = self._loop.run(states, plans, transaction=transaction, timings=timings)
-            blocks = [self._decoded(state, of_world, timings) for state, of_world in zip(states, finished, strict=True)]
-        for block in blocks:
-            self._parts.relay.frames(block)
-        return blocks
+            return [self._decoded(state, of_world, timings) for state, of_world in zip(states, finished, strict=True)]
 
     def _decoded(self, state: WorldState, finished: Sequence[Finished], timings: Timings) -> Block:
         if len(finished) != 1:
@@ -209,4 +235,12 @@ class Engine:
             raise ConfigError(
                 f"A prefix is latents of shape [L, {', '.join(map(str, expected))}]; found {list(prefix.shape)}."
             )
-        return prefix.to(self._parts.device, self._parts.model.latent_dtype)
+        return prefix.detach().to(self._parts.device, self._parts.model.latent_dtype, copy=True)
+
+
+def _grouped(plans: Sequence[Sequence[Op]]) -> list[list[int]]:
+    """The indices of plans that can be executed together."""
+    groups: dict[tuple[object, ...], list[int]] = {}
+    for index, plan in enumerate(plans):
+        groups.setdefault(plan_shape(plan), []).append(index)
+    return list(groups.values())

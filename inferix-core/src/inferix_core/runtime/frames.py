@@ -8,5 +8,5 @@ from torch import Tensor
 
 def to_uint8(frames: Tensor) -> Tensor:
     """`[T, 3, H, W]` float in [-1, 1] as `[T, H, W, 3]` uint8 on the CPU, rounded to the nearest value."""
-    scaled = frames.float().clamp(-1.0, 1.0).add(1.0).mul(127.5).round_()
+    scaled = frames.float().clamp(-1.0, 1.0).add_(1.0).mul_(127.5).round_()
     return scaled.to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu()

@@ -16,14 +16,15 @@ from inferix_core.contracts.model import PassInput
 from inferix_core.errors import PlanError
 from inferix_core.events import PassRun, Timings
 from inferix_core.plan import Emit, Entry, Op, Pass, Prefill, Restart, Update
+from inferix_core.runtime import steering
 from inferix_core.runtime.context import PassContext
+from inferix_core.runtime.finished import Finished, emit
 from inferix_core.runtime.state import FlyingBlock, WorldState
-from inferix_core.signals import Signal
 
 if TYPE_CHECKING:
     from inferix_core.contracts.attention import AttentionBackend
     from inferix_core.contracts.kv import KVCache, KVPolicy, KVStore
-    from inferix_core.contracts.model import Conditions, Model
+    from inferix_core.contracts.model import Model
     from inferix_core.contracts.scheduler import Planner, Solver
     from inferix_core.relay import Relay
     from inferix_core.runtime.transaction import Transaction
@@ -44,25 +45,6 @@ class Parts:
     latent_dtype: torch.dtype
 
 
-@dataclass(slots=True)
-class Finished:
-    """A block that a plan finished in one world: clean latents and the frames the viewer gets of it."""
-
-    block: int
-    span: range
-    latents: Tensor
-    signal_ids: tuple[str, ...]
-    frames: slice | None = None
-
-    def emit(self, op: Emit) -> None:
-        """Narrows what the decoder and the viewer get of the block."""
-        self.frames = op.frames
-        if op.latents is not None:
-            start = self.span.start
-            self.latents = self.latents[op.latents.start - start : op.latents.stop - start]
-            self.span = op.latents
-
-
 class Loop:
     """Executes plans. Holds no state of any world."""
 
@@ -79,13 +61,14 @@ class Loop:
     ) -> list[list[Finished]]:
         """Executes one plan for each world in lockstep; returns the blocks that finished, for each world.
 
-        The plans have the same shape (`plan_shape`).
+        The plans have the same shape (`lockstep.plan_shape`).
         """
         finished: list[list[Finished]] = [[] for _ in states]
         for ops in zip(*plans, strict=True):
             self._execute(states, ops, finished, transaction, timings)
         for state, blocks in zip(states, finished, strict=True):
             state.num_finished += len(blocks)
+            _forget_dropped(state)
         return finished
 
     def _execute(
@@ -105,21 +88,23 @@ class Loop:
             ]
             self._pass(states, passes, finished, transaction, timings)
         elif isinstance(first, Restart):
-            for state in states:
-                for cache in state.caches.values():
-                    cache.drop([*cache.held, *cache.reserved])
+            for state, op in zip(states, ops, strict=True):
+                if isinstance(op, Restart):
+                    _restart(state, op)
+            if first.carry is not None:
+                passes = [_pass_of_carry(op) for op in ops if isinstance(op, Restart)]
+                self._pass(states, passes, finished, transaction, timings)
         elif isinstance(first, Emit):
             for blocks, op in zip(finished, ops, strict=True):
-                for block in blocks:
-                    if isinstance(op, Emit) and block.block == op.block:
-                        block.emit(op)
+                if isinstance(op, Emit):
+                    emit(blocks, op)
 
     def _begin_prefix(self, state: WorldState, op: Prefill) -> Pass:
         """The given latents of a prefix block as a block in flight, and the clean pass over it."""
         latents = op.entry.latents
         if state.prefix is None or latents.stop > state.prefix.shape[0]:
             raise PlanError(f"The plan prefills latents {latents.start}–{latents.stop - 1}, which were not given.")
-        conditions, signal_ids = self._conditions(state)
+        conditions, signal_ids = steering.take(state, model=self._parts.model)
         block = op.entry.block
         state.flying[block] = FlyingBlock(state.prefix[latents.start : latents.stop], conditions, signal_ids)
         return Pass((op.entry,), commits=(block,), finishes=(block,), cache=op.cache)
@@ -150,7 +135,7 @@ class Loop:
                 for block in one.commits:
                     latents = _latents_of(block, one.entries)
                     transaction.commit(caches[b], latents)
-                    state.clean.pop(block, None)
+                    _remember(state, block, latents)
                 for block in one.finishes:
                     flying = state.flying.pop(block)
                     finished[b].append(
@@ -194,15 +179,8 @@ class Loop:
             return
         level = self._parts.planner.levels[0]
         noise = self._noise(state, entry.latents, level.index)
-        conditions, signal_ids = self._conditions(state)
+        conditions, signal_ids = steering.take(state, model=self._parts.model)
         state.flying[entry.block] = FlyingBlock(noise, conditions, signal_ids)
-
-    def _conditions(self, state: WorldState) -> tuple[Conditions, tuple[str, ...]]:
-        signal = merged(state.pending)
-        conditions = self._parts.model.encode(signal, state.conditions)
-        signal_ids = tuple(one.id for one in state.pending if one.id is not None)
-        state.pending, state.conditions = [], conditions
-        return conditions, signal_ids
 
     def _begin_kv(self, state: WorldState, one: Pass, transaction: Transaction) -> KVCache:
         """Makes room for the blocks that this pass brings to the cache for the first time."""
@@ -237,30 +215,41 @@ class Loop:
     def _noise(self, state: WorldState, latents: range, level: int) -> Tensor:
         shape = self._parts.model.geometry.latent_shape
         noise = state.noise.draw(latents, level=level, shape=shape)
-        return noise.to(self._parts.device, self._parts.latent_dtype, non_blocking=True)
+        if self._parts.device.type == "cuda":
+            noise = noise.pin_memory()  # a copy from pageable memory would wait for all that the device has to do
+        return noise.to(self._parts.device, non_blocking=True).to(self._parts.latent_dtype)
 
 
-def merged(signals: Sequence[Signal]) -> Signal:
-    """One signal that says what the given ones say together: the latest prompt and the latest action."""
-    prompt = next((one.prompt for one in reversed(signals) if one.prompt is not None), None)
-    action = next((one.action for one in reversed(signals) if one.action is not None), None)
-    return Signal(prompt=prompt, action=action)
+def _restart(state: WorldState, op: Restart) -> None:
+    """Drops every page, and puts the clean latents that are carried over where a pass finds them."""
+    if state.flying or state.clean:
+        blocks = ", ".join(map(str, sorted((*state.flying, *state.clean))))
+        raise PlanError(f"The plan restarts positions while blocks are not finished and committed: {blocks}.")
+    if op.carry is not None:
+        absent = [latent for latent in op.carry.latents if latent not in state.committed]
+        if absent or state.conditions is None:
+            raise PlanError(f"The plan carries over latents {absent}, whose pages are not held: widen the KV policy.")
+        latents = torch.stack([state.committed[latent] for latent in op.carry.latents])
+        state.clean[op.carry.block] = FlyingBlock(latents, state.conditions, ())
+    if (cache := state.caches.get(op.cache)) is not None:
+        cache.drop([*cache.held, *cache.reserved])
 
 
-def plan_shape(plan: Sequence[Op]) -> tuple[object, ...]:
-    """What two plans must have in common to be executed in lockstep."""
-    return tuple(_op_shape(op) for op in plan)
+def _pass_of_carry(op: Restart) -> Pass:
+    assert op.carry is not None, "plans in lockstep agree on what is carried over"
+    return Pass((op.carry,), commits=(op.carry.block,), cache=op.cache)
 
 
-def _op_shape(op: Op) -> tuple[object, ...]:
-    if isinstance(op, Prefill):
-        return ("prefill", len(op.entry.latents), op.cache)
-    if not isinstance(op, Pass):
-        return (type(op).__name__,)
-    first = op.entries[0].block
-    entries = tuple((e.block - first, len(e.latents), e.branch, e.reads_cache, e.weight == 0.0) for e in op.entries)
-    blocks = (tuple(u.block - first for u in op.updates), tuple(b - first for b in op.commits))
-    return ("pass", op.cache, op.step_size, entries, blocks, tuple(b - first for b in op.finishes))
+def _remember(state: WorldState, block: int, latents: range) -> None:
+    """Keeps the clean latents of a block that has become pages."""
+    clean = state.flying[block] if block in state.flying else state.clean.pop(block)
+    state.committed.update(zip(latents, clean.latents, strict=True))
+
+
+def _forget_dropped(state: WorldState) -> None:
+    """Lets go of clean latents without pages."""
+    held = {latent for cache in state.caches.values() for latent in cache.held}
+    state.committed = {latent: clean for latent, clean in state.committed.items() if latent in held}
 
 
 def _block(state: WorldState, entry: Entry) -> FlyingBlock:

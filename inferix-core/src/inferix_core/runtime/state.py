@@ -31,8 +31,9 @@ class FlyingBlock:
 class WorldState:
     """The live state of one simulation; tensors in it are never modified in place.
 
-    `flying` holds the blocks in flight, `clean` the latents of finished blocks that a later pass
-    still needs (a block that has not been committed yet), `pending` the signals that no block reflects yet.
+    `flying` holds the blocks in flight, `clean` the finished blocks that have not been committed yet,
+    `committed` the clean latents `[C, h, w]` of every page that is held. `pending` are the signals that no
+    block reflects yet, and `upcoming` the conditions that they ask for.
     """
 
     id: str
@@ -43,7 +44,9 @@ class WorldState:
     caches: dict[str, KVCache] = field(default_factory=dict)
     flying: dict[int, FlyingBlock] = field(default_factory=dict)
     clean: dict[int, FlyingBlock] = field(default_factory=dict)
+    committed: dict[int, Tensor] = field(default_factory=dict)
     conditions: Conditions | None = None
+    upcoming: Conditions | None = None
     decoder_state: Any = None
     num_finished: int = 0
 
@@ -55,10 +58,16 @@ class WorldState:
 
     def snapshot(self) -> WorldState:
         """The state now, to go back to when a step fails. Shares tensors and caches."""
-        return replace(self, pending=list(self.pending), flying=dict(self.flying), clean=dict(self.clean))
+        return replace(
+            self,
+            pending=list(self.pending),
+            flying=dict(self.flying),
+            clean=dict(self.clean),
+            committed=dict(self.committed),
+        )
 
     def restore(self, snapshot: WorldState) -> None:
         """Goes back to a snapshot; caches are left to the caller."""
-        self.pending, self.conditions = snapshot.pending, snapshot.conditions
-        self.flying, self.clean = snapshot.flying, snapshot.clean
+        self.pending, self.upcoming, self.conditions = snapshot.pending, snapshot.upcoming, snapshot.conditions
+        self.flying, self.clean, self.committed = snapshot.flying, snapshot.clean, snapshot.committed
         self.decoder_state, self.num_finished = snapshot.decoder_state, snapshot.num_finished

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import torch
+
 from inferix_core.errors import ConfigError, InferixError
 from inferix_core.events import Block
 from inferix_core.runtime.state import WorldState
@@ -30,6 +32,11 @@ class World:
         return self._state.id
 
     @property
+    def engine(self) -> Engine:
+        """The engine that made the world and steps it."""
+        return self._engine
+
+    @property
     def num_blocks(self) -> int:
         """How many blocks are finished."""
         return self._state.num_finished
@@ -48,13 +55,10 @@ class World:
 
     def send(self, signal: Signal) -> None:
         """Queues a signal for the first block that has not begun. Raises `SignalError` if it makes no sense."""
-        if signal.is_empty:
-            return
-        self._engine.check_signal(signal)
-        self.state.pending.append(signal)
+        self._engine.queue_signal(self.state, signal)
 
     def step(self, signal: Signal | None = None) -> Block:
-        """The next block. Blocks the caller until its frames are there."""
+        """The next block. Blocks the caller until its frames are there; see `Engine.step`."""
         return self._engine.step([self], [signal])[0]
 
     def run(
@@ -67,10 +71,35 @@ class World:
         """Blocks with exactly `num_frames` (or `round(seconds * fps)`) frames in all.
 
         A timed signal reaches the first block that begins at or after its time, counted from the start of
-        this run. Frames of the last block beyond the number stay in the world: the next run begins with them.
+        this run. Frames of the last block beyond the number stay in the world: the next run or step begins with
+        them. What cannot be run is said at once: `ConfigError`, or `SignalError` for any of the signals.
         """
         total = self._num_frames(seconds, num_frames)
-        waiting = sorted(signals, key=lambda timed: timed.seconds)
+        for timed in signals:
+            self._engine.check_signal(timed.signal)
+        return self._blocks(total, sorted(signals, key=lambda timed: timed.seconds))
+
+    def after_surplus(self, block: Block) -> Block:
+        """The block behind the frames that the last run left over, which are given up with this; for the engine."""
+        surplus, self._surplus = self._surplus, None
+        if surplus is None:
+            return block
+        return replace(block, frames=torch.cat([surplus.frames, block.frames]))
+
+    def close(self) -> None:
+        """Gives the world's memory back. Safe to call twice."""
+        if not self._closed:
+            for cache in self._state.caches.values():
+                cache.close()
+        self._closed = True
+
+    def __enter__(self) -> World:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _blocks(self, total: int, waiting: list[TimedSignal]) -> Iterator[Block]:
         fps = self._engine.geometry.fps
         num_given = 0
         while num_given < total:
@@ -87,24 +116,13 @@ class World:
             num_given += keep
             yield block
 
-    def close(self) -> None:
-        """Gives the world's memory back. Safe to call twice."""
-        if not self._closed:
-            for cache in self._state.caches.values():
-                cache.close()
-        self._closed = True
-
-    def __enter__(self) -> World:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def _num_frames(self, seconds: float | None, num_frames: int | None) -> int:
         if (seconds is None) == (num_frames is None):
             raise ConfigError("World.run takes either seconds or num_frames.")
+        fps = self._engine.geometry.fps
         if num_frames is None:
-            num_frames = round((seconds or 0.0) * self._engine.geometry.fps)
+            num_frames = round((seconds or 0.0) * fps)
         if num_frames < 1:
-            raise ConfigError(f"A run makes at least 1 frame; {num_frames} were asked for.")
+            asked = "" if seconds is None else f"{seconds:g} s at {fps:g} frames/s are "
+            raise ConfigError(f"{asked}{num_frames} frames. Ask for at least 1 frame, {1.0 / fps:g} s.")
         return num_frames

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from inferix_core.contracts.model import Condition, Conditions, LayerContext, PassInput
+from inferix_core.contracts.model import Condition, Conditions, Layer, LayerContext, PassInput
 from inferix_core.errors import SignalError
 from inferix_core.plan import Entry, FieldShape, Geometry, KVLayout, Level, Op, Pass, Prefill, Progress, Update
 from inferix_core.signals import Signal
@@ -54,7 +54,7 @@ class ToyModel:
         self.dtype = self.latent_dtype = dtype
         self._into = torch.randn(CHANNELS, width, generator=generator)
         self._out = torch.randn(width, CHANNELS, generator=generator) * 0.3
-        self.layers = [_ToyLayer(generator, width) for _ in range(self.layout.num_layers)]
+        self.layers: Sequence[Layer] = [_ToyLayer(generator, width) for _ in range(self.layout.num_layers)]
 
     def encode(self, signal: Signal, previous: Conditions | None) -> Conditions:
         """See `Model.encode`; every prompt but the empty one is understood."""

@@ -111,4 +111,4 @@ def fill(folder: Path, vae_path: Path, seed: int, shards: Sequence[int], num_blo
 
 def _by_block(x: Tensor) -> Tensor:
     """[N, L, ...] -> [N, K, 3, ...]."""
-    return x.reshape(x.shape[0], -1, LATENTS_PER_BLOCK, *x.shape[2:])
+    return x.reshape(x.shape[0], -1, LATENTS_PER_BLOCK, *x.shape[2:]).contiguous()

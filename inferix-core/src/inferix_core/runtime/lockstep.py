@@ -1,0 +1,25 @@
+"""Which plans can be executed together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from inferix_core.plan import Op, Pass, Prefill, Restart
+
+
+def plan_shape(plan: Sequence[Op]) -> tuple[object, ...]:
+    """What two plans must have in common for their worlds to share every pass."""
+    return tuple(_op_shape(op) for op in plan)
+
+
+def _op_shape(op: Op) -> tuple[object, ...]:
+    if isinstance(op, Prefill):
+        return ("prefill", len(op.entry.latents), op.entry.branch, op.cache)
+    if isinstance(op, Restart):
+        return ("restart", None if op.carry is None else (len(op.carry.latents), op.carry.branch), op.cache)
+    if not isinstance(op, Pass):
+        return (type(op).__name__,)
+    first = op.entries[0].block
+    entries = tuple((e.block - first, len(e.latents), e.branch, e.reads_cache, e.weight == 0.0) for e in op.entries)
+    blocks = (tuple(u.block - first for u in op.updates), tuple(b - first for b in op.commits))
+    return ("pass", op.cache, op.step_size, entries, blocks, tuple(b - first for b in op.finishes))

@@ -1,0 +1,37 @@
+"""Signals on their way to a block: each is encoded once, when it is sent, and waits for the next block to begin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from inferix_core.signals import Signal
+
+if TYPE_CHECKING:
+    from inferix_core.contracts.model import Conditions, Model
+    from inferix_core.runtime.state import WorldState
+
+
+def queue(state: WorldState, signal: Signal, *, model: Model) -> None:
+    """Adds a signal to those that the next block to begin will reflect; of several prompts or actions the last counts.
+
+    Raises `SignalError` for one that the model does not understand, and then changes nothing.
+    """
+    previous = state.conditions if state.upcoming is None else state.upcoming
+    action = signal.action if signal.action is not None else _latest_action(state.pending)
+    state.upcoming = model.encode(Signal(prompt=signal.prompt, action=action), previous)
+    state.pending = [*state.pending, signal]
+
+
+def take(state: WorldState, *, model: Model) -> tuple[Conditions, tuple[str, ...]]:
+    """The conditions for a block that begins now, and the ids of the signals that it is the first to reflect."""
+    conditions = state.upcoming
+    if conditions is None:
+        conditions = model.encode(Signal(), state.conditions)
+    signal_ids = tuple(signal.id for signal in state.pending if signal.id is not None)
+    state.pending, state.upcoming, state.conditions = [], None, conditions
+    return conditions, signal_ids
+
+
+def _latest_action(signals: Sequence[Signal]) -> str | None:
+    return next((signal.action for signal in reversed(signals) if signal.action is not None), None)
