@@ -43,7 +43,8 @@ class Block:
     """A finished block as it is handed out.
 
     `frames` is `[T, H, W, 3]` uint8 on the CPU; `latents` names the absolute latents it was made
-    of; `signal_ids` are the ids of the signals that the block is the first to reflect.
+    of; `signal_ids` are the ids of the signals that the block is the first to reflect. Worlds that
+    were stepped together share one `timings`.
     """
 
     index: int

@@ -52,6 +52,7 @@ def checked_request(
     checked_duration(seconds)
     signals = _timed_signals(prompts_at, actions_at, seconds=seconds, model=config.model)
     validated(catalog.streamer_for(output), config.effective.get("output", {}), "output")
+    _check_folder_of(output)
     if contact_sheet:
         catalog.streamer_for(f"sheet{_CONTACT_SHEET_SUFFIX}")
     if not overwrite:
@@ -93,6 +94,13 @@ def _check_action(action: str, model: ModelSpec) -> None:
             f"'{action}' is not an action of '{model.name}'.{nearest(action, model.actions)} "
             f"Actions: {', '.join(model.actions)}."
         )
+
+
+def _check_folder_of(output: str) -> None:
+    """A folder that is missing is found here, not after a large model has been loaded."""
+    folder = Path(output).parent
+    if "://" not in output and not folder.is_dir():
+        raise OutputError(f"'{output}' cannot be written: there is no folder '{folder}'. Create it, or choose another.")
 
 
 def _check_absent(output: str) -> None:
