@@ -13,7 +13,7 @@ class DitSettings(StageSettings):
     """The causal transformer."""
 
     vae_dir: Path | None = Field(None, description="folder with vae.safetensors and vae.json; the work_dir if unset")
-    num_steps: int = Field(4500, ge=1, description="optimizer steps; the cosine ends there")
+    num_steps: int = Field(4000, ge=1, description="optimizer steps; the cosine ends there")
     learning_rate: float = Field(2e-3, gt=0, description="peak learning rate of AdamW: tables, biases, ends")
     matrix_learning_rate: float = Field(2e-2, gt=0, description="peak learning rate of Muon: the blocks' matrices")
     num_warmup_steps: int = Field(50, ge=1, description="steps of linear rise to the peak")
@@ -27,7 +27,7 @@ class DitSettings(StageSettings):
     num_targets: int = Field(
         3, ge=1, description="noisy copies, at levels of their own, of every block that is predicted"
     )
-    num_first_blocks: int = Field(2, ge=0, description="first blocks of worlds in a worker's part, without context")
+    num_first_blocks: int = Field(4, ge=0, description="first blocks of worlds in a worker's part, without context")
     shift: float = Field(5.0, gt=0, description="of the schedule that levels are drawn from")
     exact_share: float = Field(0.75, ge=0, le=1, description="share of blocks at exactly the sampler's levels")
     object_weight: float = Field(4.0, ge=0, description="extra weight of latents that the object touches")
