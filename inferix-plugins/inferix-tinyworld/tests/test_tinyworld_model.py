@@ -41,6 +41,19 @@ def test_synonyms_and_unknown_words_do_not_change_what_the_network_is_told(model
     assert not torch.equal(plain, different)
 
 
+def test_a_prompt_that_names_only_what_changes_keeps_the_rest(model: TinyWorldModel) -> None:
+    first = model.encode(Signal(prompt="a green box rolls by day"), None)
+    partial = model.encode(Signal(prompt="at night"), first)["text"].tokens
+    whole = model.encode(Signal(prompt="a green box rolls at night"), None)["text"].tokens
+    assert torch.equal(partial, whole)
+    assert not torch.equal(partial, first["text"].tokens)
+
+
+def test_a_world_without_a_prompt_shows_the_plain_scene(model: TinyWorldModel) -> None:
+    silent = model.encode(Signal(), None)["text"].tokens
+    assert torch.equal(silent, model.encode(Signal(prompt="a red ball bounces by day"), None)["text"].tokens)
+
+
 def test_a_prompt_without_a_known_word_is_an_error_that_names_the_known_ones(model: TinyWorldModel) -> None:
     with pytest.raises(SignalError, match=r"red, yellow.*bounces.*sunset"):
         model.encode(Signal(prompt="quarterly revenue"), None)

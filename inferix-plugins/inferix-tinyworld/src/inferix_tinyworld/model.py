@@ -5,6 +5,8 @@ Letters: T condition tokens.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import torch
 from inferix_core.contracts.model import Condition, Conditions
 from inferix_core.errors import SignalError, nearest
@@ -15,12 +17,19 @@ from inferix_wan.weights import load_weights
 
 from inferix_tinyworld.config import TinyWorldConfig
 from inferix_tinyworld.network import ACTION, TEXT, TinyWorldNetwork, meta_network, read_config
-from inferix_tinyworld.prompts import parse
-from inferix_tinyworld.scene import ACTIONS, FPS, SIZE
+from inferix_tinyworld.prompts import canonical, parse
+from inferix_tinyworld.scene import ACTIONS, FPS, SIZE, Scene
 from inferix_tinyworld.shipped import NETWORK, weights_path
 from inferix_tinyworld.text import WordEncoder
 
 NO_ACTION = "none"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SceneText(Condition):
+    """The text part, with the scene that it says, so that a later prompt may name only what changes."""
+
+    scene: Scene = field(default_factory=Scene)
 
 
 class TinyWorldModel(WanModel):
@@ -45,7 +54,7 @@ class TinyWorldModel(WanModel):
     def encode(self, signal: Signal, previous: Conditions | None) -> Conditions:
         """See `Model.encode`. The text holds until the next prompt, an action for one block.
 
-        What a prompt leaves open goes on as it is; in a new world the model chooses.
+        What a prompt leaves open is taken from the prompt before it, at the start of a world from the plain `Scene`.
         """
         return {TEXT: self._text(signal.prompt, previous), ACTION: self._action(signal.action or NO_ACTION)}
 
@@ -60,13 +69,16 @@ class TinyWorldModel(WanModel):
             self._actions = {name: Condition(rows[index].view(1, 1, -1)) for index, name in enumerate(ACTIONS)}
 
     def _text(self, prompt: str | None, previous: Conditions | None) -> Condition:
+        before = None if previous is None else previous[TEXT]
         if prompt is None:
-            return self.encode_text("") if previous is None else previous[TEXT]
+            return before if before is not None else self._said(Scene())
         try:
-            parse(prompt)
+            return self._said(parse(prompt, default=before.scene if isinstance(before, SceneText) else None))
         except ValueError as error:
             raise SignalError(str(error)) from error
-        return self.encode_text(prompt)
+
+    def _said(self, scene: Scene) -> SceneText:
+        return SceneText(self.encode_text(canonical(scene)).tokens, scene=scene)
 
     def _action(self, name: str) -> Condition:
         if name not in self._actions:
