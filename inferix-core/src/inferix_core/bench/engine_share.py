@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from inferix_core.bench.bare import BareBlocks
+from inferix_core.runtime.threads import cpu_threads
 
 if TYPE_CHECKING:
     from inferix_core.runtime.engine import Engine
@@ -36,7 +37,8 @@ def measure_engine_share(engine: Engine, *, prompt: str, num_pairs: int) -> Engi
     """
     bare_seconds: list[float] = []
     engine_seconds: list[float] = []
-    with torch.inference_mode(), engine.create_world(prompt) as world:
+    threads = cpu_threads(engine.threads.network)  # for the bare sequence; the engine sets its own
+    with torch.inference_mode(), threads, engine.create_world(prompt) as world:
         bare = BareBlocks(engine.parts, engine.decoder, prompt=prompt)
         for _ in range(_num_blocks_to_fill(engine)):
             world.step()

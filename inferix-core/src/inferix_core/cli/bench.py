@@ -39,7 +39,7 @@ def engine(
     pairs: Annotated[
         int, typer.Option(min=1, help="Pairs of blocks to compare, after those that fill the window.")
     ] = 10,
-    threads: ThreadsOption = None,
+    threads: ThreadsOption = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure the engine's share of a block: the loop against the bare network calls and decodes.
@@ -54,14 +54,10 @@ def engine(
         )
         for name, of_model in cases
     ]
-    import torch
-
     from inferix_core.bench.engine_share import measure_engine_share
     from inferix_core.runtime.engine import Engine
 
     for (_, of_model), configuration in zip(cases, configurations, strict=True):
-        if configuration.run.num_threads is not None:
-            torch.set_num_threads(configuration.run.num_threads)
         share = measure_engine_share(Engine.build(configuration, session.catalog), prompt=prompt, num_pairs=pairs)
         _print(f"{configuration.model.name}{f' ({of_model})' if of_model else ''}", share, as_json=as_json)
 

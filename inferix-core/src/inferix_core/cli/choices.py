@@ -19,7 +19,7 @@ SetOption = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Set one key, e.g. kv.policy.use=full. May be repeated."),
 ]
 SeedOption = Annotated[int | None, typer.Option(help="The same seed gives the same frames.")]
-ThreadsOption = Annotated[int | None, typer.Option(help="CPU threads for the model.")]
+ThreadsOption = Annotated[int | None, typer.Option(help="CPU threads for the network and for the decoder.")]
 
 
 def resolved(
@@ -36,5 +36,6 @@ def resolved(
     raw: dict[str, Any] = load_toml(config) if config is not None else {}
     named = {key: value for key, value in (("use", model), ("preset", preset)) if value is not None}
     options: dict[str, Any] = {"model": named} if named else {}
-    options |= {key: value for key, value in (("seed", seed), ("num_threads", threads)) if value is not None}
+    settings = (("seed", seed), ("num_threads", threads), ("num_decoder_threads", threads))
+    options |= {key: value for key, value in settings if value is not None}
     return resolve(apply_overrides(merge(raw, options), overrides or ()), catalog)

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -64,8 +63,6 @@ def run_generation(request: GenerateRequest, console: Console) -> RunReport:
 
     On Ctrl-C and on errors every block that was written stays readable; the exception goes on to the caller.
     """
-    if request.config.run.num_threads is not None:
-        torch.set_num_threads(request.config.run.num_threads)
     with console.status("Loading the model …"):
         engine = Engine.build(request.config, request.catalog)
     num_frames = round(request.seconds * engine.geometry.fps)

@@ -64,7 +64,10 @@ class RunSettings(BaseModel):
         default="auto", description="The precision the model runs in; auto is what is fastest on the device."
     )
     num_threads: int | None = Field(
-        default=None, ge=1, description="CPU threads for the model; torch's choice if unset."
+        default=None, ge=1, description="CPU threads for the network; the default is torch's own."
+    )
+    num_decoder_threads: int | None = Field(
+        default=None, ge=1, description="CPU threads for the decoder; the default is torch's own."
     )
 
 

@@ -23,6 +23,7 @@ from inferix_core.runtime.lockstep import plan_shape
 from inferix_core.runtime.loop import Loop, Parts
 from inferix_core.runtime.noise import CounterNoise, NoiseSource
 from inferix_core.runtime.state import WorldState
+from inferix_core.runtime.threads import Threads, cpu_threads
 from inferix_core.runtime.transaction import Transaction
 from inferix_core.runtime.world import World
 from inferix_core.signals import Signal
@@ -43,10 +44,12 @@ class Engine:
         decoder: Decoder,
         *,
         seed: int = 0,
+        threads: Threads | None = None,
         config: ResolvedConfig | None = None,
         catalog: Catalog | None = None,
     ) -> None:
         """From components that stand already; `seed` is the default of new worlds."""
+        self._threads = threads or Threads()
         self._parts = parts
         self._decoder = decoder
         self._seed = seed
@@ -61,7 +64,8 @@ class Engine:
         device = choose_device(config.run.device)
         dtype = choose_dtype(config.run.dtype, device)
         parts, decoder = build_parts(config, catalog, device=device, dtype=dtype)
-        return cls(parts, decoder, seed=config.run.seed, config=config, catalog=catalog)
+        threads = Threads(network=config.run.num_threads, decoder=config.run.num_decoder_threads)
+        return cls(parts, decoder, seed=config.run.seed, threads=threads, config=config, catalog=catalog)
 
     @classmethod
     def load(
@@ -91,6 +95,11 @@ class Engine:
     def parts(self) -> Parts:
         """The components that the loop works with, for benches and tools."""
         return self._parts
+
+    @property
+    def threads(self) -> Threads:
+        """The CPU threads that a step uses."""
+        return self._threads
 
     @property
     def decoder(self) -> Decoder:
@@ -214,7 +223,8 @@ class Engine:
         timings = Timings()
         run = BlockRun([state.id for state in states], [state.num_finished for state in states])
         with torch.inference_mode(), self._parts.relay.run_block(run):
-            finished = self._loop.run(states, plans, transaction=transaction, timings=timings)
+            with cpu_threads(self._threads.network):
+                finished = self._loop.run(states, plans, transaction=transaction, timings=timings)
             return [self._decoded(state, of_world, timings) for state, of_world in zip(states, finished, strict=True)]
 
     def _decoded(self, state: WorldState, finished: Sequence[Finished], timings: Timings) -> Block:
@@ -224,7 +234,7 @@ class Engine:
         if len(block.span) == 0:
             size = (0, self.geometry.frame_height, self.geometry.frame_width, 3)
             return Block(block.block, torch.empty(size, dtype=torch.uint8), block.span, block.signal_ids, timings)
-        with timings.span("decode"):
+        with timings.span("decode"), cpu_threads(self._threads.decoder):
             frames, state.decoder_state = self._decoder.decode(block.latents, state.decoder_state)
             pixels = to_uint8(frames if block.frames is None else frames[block.frames])
         return Block(block.block, pixels, block.span, block.signal_ids, timings)

@@ -15,6 +15,7 @@ NUM_WINDOW_LATENTS = 6
 """Latents that a block sees, its own three included; the network is trained with exactly this window."""
 
 _PRESET: Mapping[str, Any] = {
+    "num_threads": 1,  # the network is too small for more: they would wait for each other
     "planner": {"use": "self-forcing", "num_block_latents": 3},
     "solver": {"use": "few-step"},
     "decoder": {"use": "tinyworld-vae"},
