@@ -16,6 +16,8 @@ PACKAGES = [
     "inferix-wan",
     "inferix-magi",
     "inferix-plugins/inferix-stream",
+    "inferix-plugins/inferix-profile",
+    "inferix-plugins/inferix-quant",
     "inferix-plugins/inferix-tinyworld",
 ]
 EXTRAS = {"inferix-plugins/inferix-tinyworld": "[train]"}  # what the tests of the training stages need
@@ -70,6 +72,13 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def subsets(session: nox.Session) -> None:
+    """Builds a wheel of every package into dist/ and runs what each subset of them can do. Arguments go to pytest."""
+    checks = [str(path.relative_to(ROOT)) for path in sorted((ROOT / "tests" / "subsets").glob("check_*.py"))]
+    Environment(session).run("python", "-m", "pytest", *(session.posargs or checks), env=ONE_THREAD)
+
+
+@nox.session(venv_backend="none")
 def golden(session: nox.Session) -> None:
     """Compares our classes with recorded numbers. Arguments are folders of the golden formats."""
     environment = Environment(session)
@@ -79,10 +88,11 @@ def golden(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def lint(session: nox.Session) -> None:
-    """Style, formatting and imports."""
+    """Style, formatting, imports, and a report on the length of files."""
     environment = Environment(session)
     environment.run("ruff", "check", ".")
     environment.run("ruff", "format", "--check", ".")
+    environment.run("python", "tests/file_lengths.py")
 
 
 @nox.session(venv_backend="none")

@@ -28,7 +28,8 @@ Output = tuple[int, str, str]
 WORLD = """
 @hookimpl
 def inferix_models():
-    yield ModelSpec("tiny", "A small [world].", "nowhere:Tiny", actions=("left", "right"), presets={"big": {}})
+    toy = "inferix_core.testing.toys:ToyModel"
+    yield ModelSpec("tiny", "A small [world].", toy, actions=("left", "right"), presets={"big": {}})
 """
 
 COMMANDS = """

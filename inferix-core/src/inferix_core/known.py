@@ -16,6 +16,8 @@ KNOWN_COMPONENTS: Mapping[str, Mapping[Kind, tuple[str, ...]]] = {
         Kind.KV_CODEC: ("int8", "fp8", "int4"),
     },
     "inferix-stream": {Kind.STREAMER: ("mp4", "gif", "png-folder", "contact-sheet", "hls", "rtmp")},
+    "inferix-quant": {Kind.QUANTIZER: ("int8", "fp8")},
+    "inferix-profile": {Kind.PROFILER: ("trace",)},
     "inferix-parallel": {Kind.PARALLEL: ("ulysses", "ring", "hybrid", "adaptive")},
 }
 """Distribution to the names of its components, for each kind."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 def initialise(module: nn.Module, *, seed: int) -> None:
@@ -19,17 +20,28 @@ def initialise(module: nn.Module, *, seed: int) -> None:
         for name, parameter in module.named_parameters():
             if generator is None:
                 generator = torch.Generator(parameter.device).manual_seed(seed)
-            if name.endswith("bias"):
-                parameter.zero_()
-            elif name.endswith("modulation"):
-                parameter.normal_(std=1.0 / math.sqrt(parameter.shape[-1]), generator=generator)
-            elif _is_gain(parameter):
-                parameter.fill_(1.0)
-            else:
-                num_inputs = parameter[0].numel()
-                parameter.normal_(std=1.0 / math.sqrt(num_inputs), generator=generator)
+            _fill(name, parameter, generator)
 
 
-def _is_gain(parameter: torch.Tensor) -> bool:
+def random_weights(
+    module: nn.Module, *, seed: int, device: torch.device, dtype: torch.dtype
+) -> Iterator[tuple[str, Tensor]]:
+    """The parameters that `initialise` would give the module, which may be on the meta device, made one by one."""
+    generator = torch.Generator(device).manual_seed(seed)
+    for name, parameter in module.named_parameters():
+        yield name, _fill(name, torch.empty(parameter.shape, device=device, dtype=dtype), generator)
+
+
+def _fill(name: str, parameter: Tensor, generator: torch.Generator) -> Tensor:
+    if name.endswith("bias"):
+        return parameter.zero_()
+    if name.endswith("modulation"):
+        return parameter.normal_(std=1.0 / math.sqrt(parameter.shape[-1]), generator=generator)
+    if _is_gain(parameter):
+        return parameter.fill_(1.0)
+    return parameter.normal_(std=1.0 / math.sqrt(parameter[0].numel()), generator=generator)
+
+
+def _is_gain(parameter: Tensor) -> bool:
     """Whether it scales channels: a vector, or one with trailing axes of size 1."""
     return parameter.numel() == parameter.shape[0]

@@ -24,7 +24,7 @@ _MID: Mapping[str, Any] = {
 _TINY_RANDOM: Mapping[str, Any] = {
     "model": {"size": "tiny-random", "weights": "random", "height": 64, "width": 96},
     "decoder": {"weights": "random", "base_dim": 4, "num_res_blocks": 1},
-    "kv": {"policy": {"num_window_latents": 9}},
+    "kv": {"policy": {"use": "full"}},  # runs with the core alone: a smoke test needs no bounded memory
 }
 
 
@@ -37,6 +37,7 @@ def inferix_models() -> Iterable[ModelSpec]:
             summary="Self Forcing on Wan 2.1: text to video, block after block, four denoising passes each.",
             implementation="inferix_wan.self_forcing_model:SelfForcingModel",
             config=SelfForcingConfig,
+            provides=frozenset({"quantize"}),
             preset=_SELF_FORCING,
             presets={"mid": _MID, "tiny-random": _TINY_RANDOM},
         )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import torch
+from inferix_core.contracts.quantizer import Quantizer
 from inferix_core.errors import UnsupportedError
+from inferix_core.weights import assign_weights
 
 from inferix_wan.config import SelfForcingConfig, checkpoint_path
 from inferix_wan.geometry import wan_geometry
-from inferix_wan.initialisation import initialise
+from inferix_wan.initialisation import random_weights
 from inferix_wan.model import WanModel
 from inferix_wan.sizes import TRANSFORMERS
 from inferix_wan.text import RandomTextEncoder, TextEncoder
@@ -28,6 +30,7 @@ class SelfForcingModel(WanModel):
         *,
         device: torch.device,
         dtype: torch.dtype,
+        quantizer: Quantizer | None = None,
         text_encoder: TextEncoder | None = None,
     ) -> None:
         dimensions = TRANSFORMERS[config.size]
@@ -43,10 +46,10 @@ class SelfForcingModel(WanModel):
                     'yet. Give SelfForcingModel a text_encoder from Python, or set model.weights to "random" for a '
                     "bench."
                 )
-            load_weights(transformer, checkpoint, device=device, dtype=dtype)
+            load_weights(transformer, checkpoint, device=device, dtype=dtype, quantizer=quantizer)
         else:
-            transformer.to(dtype).to_empty(device=device).requires_grad_(False).eval()
-            initialise(transformer, seed=config.weights_seed)
+            arriving = random_weights(transformer, seed=config.weights_seed, device=device, dtype=dtype)
+            assign_weights(transformer, arriving, quantizer=quantizer)
             text_encoder = text_encoder or RandomTextEncoder(
                 text_dim=dimensions.text_dim, text_len=dimensions.text_len, device=device, dtype=dtype
             )

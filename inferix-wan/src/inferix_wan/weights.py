@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
+from inferix_core.contracts.quantizer import Quantizer
 from inferix_core.errors import CheckpointError
+from inferix_core.weights import assign_weights
 from torch import Tensor, nn
 
 from inferix_wan.checkpoint_file import LazyTensor, open_checkpoint
@@ -24,21 +26,28 @@ def check_weights(module: nn.Module, path: str | Path) -> None:
         _check(module.state_dict(), found, path=Path(path), kind=type(module).__name__)
 
 
-def load_weights(module: nn.Module, path: str | Path, *, device: torch.device, dtype: torch.dtype) -> None:
+def load_weights(
+    module: nn.Module,
+    path: str | Path,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    quantizer: Quantizer | None = None,
+) -> None:
     """Puts a checkpoint's weights in place of the module's, ready to run without gradients.
 
     The module is best built on the meta device, if all its state is in its state dict. Tensors go to `device` one
-    by one, so that peak memory is about one copy in `dtype`. Accepted are torch files, safetensors, a sharded index,
-    and a folder with one of these; `open_checkpoint` says what is stripped from names.
+    by one, so that peak memory is about one copy in `dtype`, or as the quantizer packs it. Accepted are torch files,
+    safetensors, a sharded index, and a folder with one of these; `open_checkpoint` says what is stripped from names.
 
     Raises as `check_weights`, and then leaves the module as it was.
     """
     expected = module.state_dict()
     with open_checkpoint(Path(path)) as found:
         _check(expected, found, path=Path(path), kind=type(module).__name__)
-        loaded = {name: _loaded(found[name], device=device, dtype=dtype) for name in expected}
-    module.load_state_dict(loaded, strict=True, assign=True)
-    module.to(device).requires_grad_(False).eval()
+        arriving = ((name, _loaded(found[name], device=device, dtype=dtype)) for name in expected)
+        assign_weights(module, arriving, quantizer=quantizer)
+    module.to(device)  # what is not in the state dict
 
 
 def _loaded(tensor: LazyTensor, *, device: torch.device, dtype: torch.dtype) -> Tensor:

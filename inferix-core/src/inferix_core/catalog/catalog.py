@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from inferix_core.catalog.discovery import Discovery, discover
+from inferix_core.catalog.examination import examine
 from inferix_core.catalog.lookup import choose, choose_streamer
 from inferix_core.catalog.records import Component, PluginRecord
 from inferix_core.catalog.selection import read_selection
@@ -40,6 +41,10 @@ class Catalog:
     def plugins(self) -> tuple[PluginRecord, ...]:
         """Every installed plugin, whatever its state, ordered by distribution and name."""
         return self._plugins
+
+    def examined(self) -> tuple[PluginRecord, ...]:
+        """The plugins after a closer look, which finds missing requirements and implementations; reads files."""
+        return tuple(examine(record) for record in self._plugins)
 
     def components(self, kind: Kind) -> tuple[Component, ...]:
         """The components of a kind that can be chosen, ordered by name."""

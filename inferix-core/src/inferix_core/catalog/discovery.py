@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -12,6 +13,8 @@ from inferix_core.catalog.records import Component, PluginRecord, State
 from inferix_core.catalog.selection import CORE_DISTRIBUTION, Selection
 from inferix_core.catalog.snapshot import Candidate, core_mismatch
 from inferix_core.specs import Kind
+
+TENSOR_LIBRARY = "torch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,7 @@ def _admit(candidate: Candidate, selection: Selection) -> tuple[PluginRecord, ob
     is_core = candidate.distribution == CORE_DISTRIBUTION
     if not is_core and (mismatch := core_mismatch(candidate, inferix_core.__version__)):
         return refused(State.INCOMPATIBLE, f"{mismatch}. Try: pip install --upgrade {candidate.distribution}.")
+    was_loaded = TENSOR_LIBRARY in sys.modules
     try:
         plugin = candidate.load()
         specs = read_specs(plugin, record.qualified_name)
@@ -52,16 +56,33 @@ def _admit(candidate: Candidate, selection: Selection) -> tuple[PluginRecord, ob
         return refused(State.INCOMPATIBLE, str(error))
     except FaultyPluginError as error:
         return refused(State.BROKEN, f"{error} Report it to the authors of {candidate.distribution}.")
+    except ModuleNotFoundError as error:
+        return refused(State.BROKEN, _missing_module(candidate, error))
     except (Exception, SystemExit) as error:  # foreign code at import: whatever it raises must not harm the others
         return refused(
             State.BROKEN,
             f"Importing '{candidate.target}' raised {type(error).__name__}: {error}. "
             f"Reinstall {candidate.distribution} or disable it with --without {candidate.name}.",
         )
+    if not was_loaded and TENSOR_LIBRARY in sys.modules:
+        return refused(
+            State.BROKEN,
+            f"Describing it loads {TENSOR_LIBRARY}, which makes every command slow. Import it in the module of the "
+            f"implementation alone, or disable the plugin with --without {candidate.name}. "
+            f"Report it to the authors of {candidate.distribution}.",
+        )
     components = tuple(
         Component(kind, spec, candidate.name, candidate.distribution, candidate.version) for kind, spec in specs
     )
     return replace(record, components=components), plugin
+
+
+def _missing_module(candidate: Candidate, error: ModuleNotFoundError) -> str:
+    return (
+        f"Importing '{candidate.target}' needs the module '{error.name}', which is not installed. Install "
+        f"{candidate.distribution} with all that it requires: pip install {candidate.distribution}; "
+        f"or disable it with --without {candidate.name}."
+    )
 
 
 def _with_conflicts(records: list[PluginRecord]) -> list[PluginRecord]:

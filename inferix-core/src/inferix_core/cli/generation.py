@@ -35,11 +35,11 @@ class RunReport:
     first_frame_seconds: float = 0.0
     total_seconds: float = 0.0
 
-    def count(self, block: Block, *, write_seconds: float) -> None:
+    def count(self, block: Block) -> None:
         """Adds one written block."""
         self.num_frames += len(block.frames)
         self.num_blocks += 1
-        for name, seconds in {**block.timings.seconds, "write": write_seconds}.items():
+        for name, seconds in block.timings.seconds.items():
             self.seconds[name] = self.seconds.get(name, 0.0) + seconds
 
     @property
@@ -61,17 +61,17 @@ class RunReport:
 def run_generation(request: GenerateRequest, console: Console) -> RunReport:
     """Generates what the request asks for.
 
-    On Ctrl-C and on errors every block that was written stays readable; the exception goes on to the caller.
+    On Ctrl-C and on errors every block that was written stays readable, and the profilers write what they measured
+    until then; the exception goes on to the caller.
     """
     with console.status("Loading the model …"):
         engine = Engine.build(request.config, request.catalog)
     num_frames = round(request.seconds * engine.geometry.fps)
     report = RunReport(engine.geometry.fps)
     started = time.perf_counter()
-    world = engine.create_world(request.prompt)
     try:
         with ExitStack() as stack:
-            stack.callback(world.close)
+            world = stack.enter_context(engine.create_world(request.prompt))
             blocks = world.run(seconds=request.seconds, signals=request.signals)
             outputs: list[Streamer] = []
             for target, options in _targets(request, num_frames):
@@ -87,9 +87,13 @@ def run_generation(request: GenerateRequest, console: Console) -> RunReport:
     except KeyboardInterrupt:
         _print_stopped(console, report, request)
         raise
-    report.total_seconds = time.perf_counter() - started
-    engine.report(report.as_mapping())
-    _print_summary(console, report, request)
+    else:
+        report.total_seconds = time.perf_counter() - started
+        engine.report(report.as_mapping())
+        _print_summary(console, report, request)
+    finally:
+        with deferred_interrupt():
+            engine.close()
     return report
 
 
@@ -108,13 +112,12 @@ def _targets(request: GenerateRequest, num_frames: int) -> list[tuple[str, dict[
 
 
 def _write(block: Block, outputs: Sequence[Streamer], report: RunReport, started: float) -> None:
-    begun = time.perf_counter()
     for output in outputs:
         output.write(block)
     now = time.perf_counter()
     if report.num_blocks == 0:
         report.first_frame_seconds = now - started
-    report.count(block, write_seconds=now - begun)
+    report.count(block)
     report.total_seconds = now - started
 
 

@@ -30,7 +30,7 @@ def list_plugins(
 ) -> None:
     """List every installed plugin, its state, and what it provides."""
     session: Session = context.obj
-    records = session.catalog.plugins
+    records = session.catalog.examined()
     if as_json:
         typer.echo(json.dumps([_row(record) for record in records], indent=2))
         return

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from loguru import logger
+
 from inferix_core.catalog import Catalog, Component
 from inferix_core.configuration.skeleton import PROFILERS, SECTIONS, RunConfig
 from inferix_core.specs import Kind, ModelSpec
@@ -46,7 +48,14 @@ def _table(kind: Kind, catalog: Catalog, definitions: dict[str, Any]) -> dict[st
         accepted = [component.qualified_name]
         if names.count(component.name) == 1:
             accepted.insert(0, component.name)
-        definitions[key] = _definition(component, accepted, key, definitions)
+        try:
+            definitions[key] = _definition(component, accepted, key, definitions)
+        except Exception as error:  # foreign types: one that pydantic cannot describe must not cost the whole schema
+            logger.warning(
+                f"The {kind.noun} '{component.qualified_name}' is left out of the schema: {type(error).__name__}. "
+                "See `inferix plugins list`."
+            )
+            continue
         references.append({"$ref": f"#/$defs/{key}"})
     return {"anyOf": references} if references else {"type": "object", "maxProperties": 0}
 

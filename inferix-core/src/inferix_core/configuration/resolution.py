@@ -9,8 +9,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from inferix_core.catalog import Catalog, Component
+from inferix_core.catalog.selection import CORE_DISTRIBUTION
 from inferix_core.configuration.merging import CORE_DEFAULTS, merge, section_of
 from inferix_core.configuration.problems import Problem, problems_of, raise_problems
+from inferix_core.configuration.settling import settled
 from inferix_core.configuration.skeleton import PROFILERS, SECTIONS, RunConfig, RunSettings
 from inferix_core.errors import ConfigError, UnknownPluginError, nearest
 from inferix_core.specs import ComponentConfig, Kind, ModelSpec
@@ -67,7 +69,10 @@ def resolve(raw: Mapping[str, Any], catalog: Catalog) -> ResolvedConfig:
     """
     problems: list[Problem] = []
     model = _chosen_model(raw, catalog, problems)
-    merged = merge(CORE_DEFAULTS, _preset(raw, model, problems))
+    preset = _preset(raw, model, problems)
+    if model is not None:
+        preset = settled(preset, catalog, own=model.distribution)
+    merged = merge(settled(CORE_DEFAULTS, catalog, own=CORE_DISTRIBUTION), preset)
     effective = merge(merged, raw)
     if model is not None:
         effective["model"] = {**section_of(effective, Kind.MODEL), "use": model.qualified_name}

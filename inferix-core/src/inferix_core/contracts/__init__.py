@@ -3,7 +3,7 @@
 from inferix_core.contracts.attention import AttentionBackend, Probe, Segment
 from inferix_core.contracts.decoder import Decoder
 from inferix_core.contracts.kv import KVCache, KVCodec, KVPolicy, KVStore
-from inferix_core.contracts.model import Condition, Conditions, LayerContext, Model, PassInput, Rotary
+from inferix_core.contracts.model import Condition, Conditions, Layer, LayerContext, Model, PassInput, Rotary
 from inferix_core.contracts.parallel import ParallelStrategy
 from inferix_core.contracts.profiler import Profiler
 from inferix_core.contracts.quantizer import Quantizer
@@ -19,6 +19,7 @@ __all__ = [
     "KVCodec",
     "KVPolicy",
     "KVStore",
+    "Layer",
     "LayerContext",
     "Model",
     "ParallelStrategy",

@@ -91,6 +91,9 @@ Layer = Callable[[Any, LayerContext], Any]
 class Model(Protocol):
     """A network as the loop sees it. Built as `implementation(config, *, device, dtype)`.
 
+    A model whose spec provides "quantize" is also given `quantizer` where one is configured, and hands its weights
+    to `inferix_core.weights.assign_weights` with it as they are read.
+
     The state that `embed` returns goes through every layer to `head`; it is the model's own.
     Models keep nothing between passes. `dtype` is the network's (and of its keys and values),
     `latent_dtype` that of the latents between passes.

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from inferix_core.catalog import Catalog
     from inferix_core.configuration import ResolvedConfig, Selected
     from inferix_core.contracts.decoder import Decoder
+    from inferix_core.contracts.model import Model
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -60,15 +61,15 @@ def build_parts(
     config: ResolvedConfig, catalog: Catalog, *, device: torch.device, dtype: torch.dtype
 ) -> tuple[Parts, Decoder]:
     """Everything the loop needs, and the decoder. Cheap components come first, weights last."""
-    for kind in (Kind.KV_CODEC, Kind.QUANTIZER, Kind.PARALLEL):
+    for kind in (Kind.KV_CODEC, Kind.PARALLEL):
         if config.selected(kind) is not None:
             raise UnsupportedError(f"This version of inferix-core does not apply a {kind.noun} yet; leave it out.")
     planner = build(config.required(Kind.PLANNER))
     solver = build(config.required(Kind.SOLVER))
     policy = build(config.required(Kind.KV_POLICY))
     backend = build(config.required(Kind.ATTENTION))
-    profilers = [build(selected) for selected in config.profilers]
-    model = build(config.required(Kind.MODEL), device=device, dtype=dtype)
+    profilers = tuple(build(selected) for selected in config.profilers)
+    model = _build_model(config, device=device, dtype=dtype)
     decoder = build(config.required(Kind.DECODER), geometry=model.geometry, device=device, dtype=dtype)
     store = build(
         config.required(Kind.KV_STORE),
@@ -87,8 +88,24 @@ def build_parts(
         relay=catalog.relay(profilers),
         device=device,
         latent_dtype=model.latent_dtype,
+        profilers=profilers,
     )
     return parts, decoder
+
+
+def _build_model(config: ResolvedConfig, *, device: torch.device, dtype: torch.dtype) -> Model:
+    """The model, told of the quantizer if one is chosen."""
+    selected = config.required(Kind.MODEL)
+    environment: dict[str, Any] = {"device": device, "dtype": dtype}
+    if (quantizer := config.selected(Kind.QUANTIZER)) is not None:
+        if "quantize" not in selected.component.spec.provides:
+            raise UnsupportedError(
+                f"The quantizer '{quantizer.component.name}' was asked for, but the model '{config.model.name}' does "
+                "not provide 'quantize'. Leave the quantizer out, or choose a model that packs its weights."
+            )
+        environment["quantizer"] = build(quantizer, device=device)
+    model: Model = build(selected, **environment)
+    return model
 
 
 def _cpu_multiplies_bfloat16() -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from loguru import logger
 from torch import Tensor
 
 from inferix_core.catalog import Catalog
@@ -30,6 +31,7 @@ from inferix_core.signals import Signal
 
 if TYPE_CHECKING:
     from inferix_core.contracts.decoder import Decoder
+    from inferix_core.contracts.profiler import Profiler
     from inferix_core.contracts.streamer import Streamer
 
 _MAX_SEED = 2**64 - 1
@@ -110,6 +112,11 @@ class Engine:
     def config(self) -> ResolvedConfig | None:
         """The configuration that the engine was built from, if it was."""
         return self._config
+
+    @property
+    def profilers(self) -> tuple[Profiler, ...]:
+        """The configured profilers, in the order of the configuration, for spans and metrics of one's own."""
+        return self._parts.profilers
 
     @property
     def device(self) -> torch.device:
@@ -197,6 +204,14 @@ class Engine:
         """Tells the observers what a finished run measured."""
         self._parts.relay.report(summary)
 
+    def close(self) -> None:
+        """Closes the profilers, which write what they measured; one that fails costs a warning. Safe to call twice."""
+        for profiler in self._parts.profilers:
+            try:
+                profiler.close()
+            except Exception as error:  # a profiler's fault must not cost the user what was generated
+                logger.warning(f"The profiler {type(profiler).__name__} could not write what it measured: {error}")
+
     def _plan(self, state: WorldState) -> Sequence[Op]:
         plan = self._parts.planner.plan(state.progress)
         if not plan:
@@ -233,11 +248,12 @@ class Engine:
         block = finished[0]
         if len(block.span) == 0:
             size = (0, self.geometry.frame_height, self.geometry.frame_width, 3)
-            return Block(block.block, torch.empty(size, dtype=torch.uint8), block.span, block.signal_ids, timings)
-        with timings.span("decode"), cpu_threads(self._threads.decoder):
+            pixels = torch.empty(size, dtype=torch.uint8)
+            return Block(block.block, pixels, block.span, block.signal_ids, timings, state.id)
+        with timings.span("decode", world_id=state.id), cpu_threads(self._threads.decoder):
             frames, state.decoder_state = self._decoder.decode(block.latents, state.decoder_state)
             pixels = to_uint8(frames if block.frames is None else frames[block.frames])
-        return Block(block.block, pixels, block.span, block.signal_ids, timings)
+        return Block(block.block, pixels, block.span, block.signal_ids, timings, state.id)
 
     def _checked_prefix(self, prefix: Tensor) -> Tensor:
         expected = self.geometry.latent_shape

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from inferix_core.contracts.attention import AttentionBackend
     from inferix_core.contracts.kv import KVCache, KVPolicy, KVStore
     from inferix_core.contracts.model import Model
+    from inferix_core.contracts.profiler import Profiler
     from inferix_core.contracts.scheduler import Planner, Solver
     from inferix_core.relay import Relay
     from inferix_core.runtime.transaction import Transaction
@@ -43,6 +44,7 @@ class Parts:
     relay: Relay
     device: torch.device
     latent_dtype: torch.dtype
+    profilers: tuple[Profiler, ...] = ()
 
 
 class Loop:

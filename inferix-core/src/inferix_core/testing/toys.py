@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from inferix_core.contracts.model import Condition, Conditions, Layer, LayerContext, PassInput
-from inferix_core.errors import SignalError
+from inferix_core.errors import PlanError, SignalError
 from inferix_core.plan import Entry, FieldShape, Geometry, KVLayout, Level, Op, Pass, Prefill, Progress, Update
 from inferix_core.signals import Signal
 
@@ -55,6 +55,7 @@ class ToyModel:
         self._into = torch.randn(CHANNELS, width, generator=generator)
         self._out = torch.randn(width, CHANNELS, generator=generator) * 0.3
         self.layers: Sequence[Layer] = [_ToyLayer(generator, width) for _ in range(self.layout.num_layers)]
+        self._actions = {name: Condition(_tokens(name, count=1)) for name in ACTIONS}
 
     def encode(self, signal: Signal, previous: Conditions | None) -> Conditions:
         """See `Model.encode`; every prompt but the empty one is understood."""
@@ -65,7 +66,7 @@ class ToyModel:
         text = (previous or {}).get("text")
         if text is None or signal.prompt is not None:
             text = Condition(_tokens(signal.prompt or "nothing", count=3))
-        return {"text": text, "action": Condition(_tokens(signal.action or "none", count=1))}
+        return {"text": text, "action": self._actions[signal.action or "none"]}
 
     def embed(self, pass_input: PassInput) -> _Hidden:
         """See `Model.embed`."""
@@ -87,7 +88,7 @@ class _ToyLayer:
         self._rotary = ToyRotary()
 
     def __call__(self, state: _Hidden, context: LayerContext) -> _Hidden:
-        shift = (state.times * 0.01).repeat_interleave(HEIGHT * WIDTH, dim=1).unsqueeze(-1)
+        shift = (state.times * 0.001).repeat_interleave(HEIGHT * WIDTH, dim=1).unsqueeze(-1)
         x = torch.tanh(state.tokens + shift)
         q, k, v = ((x @ part).view(*x.shape[:2], HEADS, HEAD_DIM) for part in self._qkv.chunk(3, dim=-1))
         x = x + context.attend(q, k, v, rotary=self._rotary).flatten(2)
@@ -112,6 +113,11 @@ class ToyPlanner:
         if progress.horizon is not None and block >= progress.horizon:
             return ()
         latents = range(block * size, (block + 1) * size)
+        if latents.start < progress.num_prefix_latents < latents.stop:
+            raise PlanError(
+                f"A prefix of {progress.num_prefix_latents} latents ends inside a block of {size}: "
+                f"give {latents.start} or {latents.stop}."
+            )
         noise, half, clean = self.levels
         entries = {level: Entry(block, latents, latents.start, level) for level in self.levels}
         if latents.stop <= progress.num_prefix_latents:
@@ -148,7 +154,7 @@ class ToyDecoder:
             picture = picture.repeat_interleave(4, dim=1).repeat_interleave(4, dim=2)
             frames += [picture] * (1 if state is None else 4)
             state = latent
-        return torch.stack(frames), state
+        return torch.stack(frames).clamp(-1.0, 1.0), state
 
 
 def _tokens(text: str, *, count: int) -> Tensor:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import torch
 from inferix_core.contracts.model import Condition, Conditions
+from inferix_core.contracts.quantizer import Quantizer
 from inferix_core.errors import SignalError, nearest
 from inferix_core.signals import Signal
 from inferix_wan.geometry import wan_geometry
@@ -38,10 +39,17 @@ class TinyWorldModel(WanModel):
     Raises `CheckpointError` for weights that are missing or do not fit.
     """
 
-    def __init__(self, config: TinyWorldConfig, *, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(
+        self,
+        config: TinyWorldConfig,
+        *,
+        device: torch.device,
+        dtype: torch.dtype,
+        quantizer: Quantizer | None = None,
+    ) -> None:
         path = weights_path(config.checkpoint, embedded=NETWORK)
         network = meta_network(read_config(path.with_suffix(".json")))
-        load_weights(network, path, device=device, dtype=dtype)
+        load_weights(network, path, device=device, dtype=dtype, quantizer=quantizer)
         self._set_up(network)
 
     @classmethod

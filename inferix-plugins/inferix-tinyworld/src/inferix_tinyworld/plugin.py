@@ -31,6 +31,7 @@ def inferix_models() -> Iterable[ModelSpec]:
         summary="A coloured ball or box that rolls, bounces or rests under a sky; 128x128 at 16 fps, runs on a CPU.",
         implementation="inferix_tinyworld.model:TinyWorldModel",
         config=TinyWorldConfig,
+        provides=frozenset({"quantize"}),
         preset=_PRESET,
         actions=ACTIONS,
         default_priority=10,

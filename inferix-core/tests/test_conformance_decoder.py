@@ -1,0 +1,95 @@
+"""Every rule of the decoder suite is broken by one decoder that keeps all others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from inferix_core.plan import Geometry
+from inferix_core.testing.suites import DecoderSuite, broken_rules, rules_of
+from inferix_core.testing.toys import ToyDecoder, ToyModel
+from torch import Tensor
+
+Result = tuple[Tensor, Any]
+
+
+class FourAtOnce(ToyDecoder):
+    def decode(self, latents: Tensor, state: Any) -> Result:
+        frames, new_state = super().decode(latents, state)
+        return (frames if state is not None else torch.cat([frames[:1].expand(3, -1, -1, -1), frames])), new_state
+
+
+class ForgetsAtCuts(ToyDecoder):
+    def decode(self, latents: Tensor, state: Any) -> Result:
+        return super().decode(latents, state if state is None else torch.zeros_like(state))
+
+
+class SpendsItsState(ToyDecoder):
+    def decode(self, latents: Tensor, state: Any) -> Result:
+        frames, new_state = super().decode(latents, state)
+        if state is not None:
+            state.zero_()
+        return frames, new_state.clone()
+
+
+class SpoilsLatents(ToyDecoder):
+    def decode(self, latents: Tensor, state: Any) -> Result:
+        frames, new_state = super().decode(latents.clone(), state)
+        latents.zero_()
+        return frames, new_state
+
+
+class RemembersItself(ToyDecoder):
+    last: Any = None
+
+    def decode(self, latents: Tensor, state: Any) -> Result:
+        frames, new_state = super().decode(latents, None if state is None else self.last)
+        self.last = new_state
+        return frames, new_state
+
+
+class NotClamped(ToyDecoder):
+    def decode(self, latents: Tensor, state: Any) -> Result:
+        frames, new_state = super().decode(latents, state)
+        return frames * 1.5, new_state
+
+
+class Grey(ToyDecoder):
+    def decode(self, latents: Tensor, state: Any) -> Result:
+        frames, new_state = super().decode(latents, state)
+        return torch.zeros_like(frames), new_state
+
+
+BROKEN: dict[str, type[ToyDecoder]] = {
+    "test_a_stream_has_the_frames_that_the_geometry_says": FourAtOnce,
+    "test_a_stream_has_the_same_frames_wherever_it_is_cut": ForgetsAtCuts,
+    "test_a_state_is_never_modified": SpendsItsState,
+    "test_latents_stay_as_they_are": SpoilsLatents,
+    "test_streams_that_take_turns_do_not_mix": RemembersItself,
+    "test_frames_are_floats_from_minus_one_to_one": NotClamped,
+    "test_the_latents_matter": Grey,
+}
+
+
+class TestToyDecoder(DecoderSuite):
+    def decoder(self) -> ToyDecoder:
+        return ToyDecoder()
+
+    def geometry(self) -> Geometry:
+        return ToyModel().geometry
+
+
+@pytest.mark.parametrize("name", rules_of(DecoderSuite))
+def test_the_decoder_that_breaks_a_rule_fails_it_and_no_other(name: str, tmp_path: Path) -> None:
+    decoder = BROKEN[name]()
+
+    class Cases(DecoderSuite):
+        def decoder(self) -> ToyDecoder:
+            return decoder
+
+        def geometry(self) -> Geometry:
+            return ToyModel().geometry
+
+    assert broken_rules(Cases(), tmp_path) == [name]

@@ -1,0 +1,1 @@
+"""The profiler `trace`: where the time of a block goes."""

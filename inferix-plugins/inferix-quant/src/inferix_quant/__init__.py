@@ -1,0 +1,1 @@
+"""Quantizers: int8 and fp8 linear layers."""
