@@ -62,7 +62,13 @@ def test_what_was_measured_is_written_on_ctrl_c(tmp_path: Path) -> None:
     (tmp_path / "run.toml").write_text(CONFIG)
     arguments = ["generate", PROMPT, "--seconds", "600", "--config", "run.toml", "-o", "a.mp4"]
     process = subprocess.Popen(
-        [*COMMAND, *arguments], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*COMMAND, *arguments],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell's background jobs ignore Ctrl-C, and so would what they start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 60
     path = tmp_path / "a.mp4"
