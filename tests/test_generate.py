@@ -23,6 +23,11 @@ def inferix(*arguments: str | Path, cwd: Path, check: bool = True) -> subprocess
     return done
 
 
+def hear_interrupts() -> None:
+    """A shell's background jobs ignore Ctrl-C, and so would what they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def refused(*arguments: str | Path, cwd: Path) -> str:
     """The message of a command that must end with the user's mistake, without a traceback."""
     done = inferix(*arguments, cwd=cwd, check=False)
@@ -106,7 +111,13 @@ def test_the_output_may_be_a_folder_or_a_gif(tmp_path: Path) -> None:
 def test_nothing_generated_is_lost_on_ctrl_c(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "inferix_core.cli", "generate", PROMPT, "--seconds", "600", "-o", "long.mp4"]
     process = subprocess.Popen(
-        command, cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=hear_interrupts,
     )
     path = tmp_path / "long.mp4"
     deadline = time.monotonic() + 60
