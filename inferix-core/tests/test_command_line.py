@@ -327,6 +327,7 @@ def test_the_words_of_a_timed_option_may_be_one_argument_or_two() -> None:
     split = ["generate", "x", "--prompt-at", "4s", "a ball", "--action-at", "2s left", "-o", "f"]
     assert joined_times(split) == ["generate", "x", "--prompt-at", "4s a ball", "--action-at", "2s left", "-o", "f"]
     assert joined_times(["--prompt-at", "4s", "--seed"]) == ["--prompt-at", "4s", "--seed"]
+    assert joined_times(["--action-at", "soon", "left"]) == ["--action-at", "soon left"]
     assert joined_times(["--", "--prompt-at", "4s", "a"]) == ["--", "--prompt-at", "4s", "a"]
 
 

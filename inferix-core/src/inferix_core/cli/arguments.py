@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from inferix_core.cli.times import is_time
-
 _TIMED_OPTIONS = ("--prompt-at", "--action-at")
 
 
@@ -24,14 +22,17 @@ def disabled_plugins(arguments: Sequence[str]) -> list[str]:
 
 
 def joined_times(arguments: Sequence[str]) -> list[str]:
-    """The arguments with `--prompt-at 4s "text"` made into `--prompt-at "4s text"`, so that both can be written."""
+    """The arguments with `--prompt-at 4s "text"` made into `--prompt-at "4s text"`, so that both can be written.
+
+    A value without a space is always half of such a pair, be it a time or a mistake that is to be named.
+    """
     joined: list[str] = []
     position = 0
     while position < len(arguments):
         if arguments[position] == "--":
             return joined + list(arguments[position:])
         option, *values = arguments[position : position + 3]
-        if option in _TIMED_OPTIONS and len(values) == 2 and is_time(values[0]) and not values[1].startswith("-"):
+        if option in _TIMED_OPTIONS and len(values) == 2 and " " not in values[0] and not values[1].startswith("-"):
             joined += [option, " ".join(values)]
             position += 3
         else:
