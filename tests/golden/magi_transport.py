@@ -241,7 +241,6 @@ def _engine(planner: MagiPlanner, policy: KVPolicy, record: Record, *, latent_sh
         backend=SdpaBackend(ComponentConfig()),
         relay=Relay(),
         device=torch.device("cpu"),
-        latent_dtype=torch.float32,
     )
     return Engine(parts, RecordingDecoder(record))
 

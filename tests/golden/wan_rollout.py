@@ -135,7 +135,6 @@ def run(setup: Setup) -> Rollout:
         backend=SdpaBackend(ComponentConfig()),
         relay=Relay(),
         device=device,
-        latent_dtype=setup.dtype,
     )
     decoder = _RecordingDecoder()
     engine = Engine(parts, decoder)

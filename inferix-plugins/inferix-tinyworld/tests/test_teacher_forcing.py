@@ -89,7 +89,6 @@ def test_a_training_row_predicts_what_the_cached_rollout_predicts(num_context_bl
         backend=SdpaBackend(ComponentConfig()),
         relay=Relay(),
         device=cpu,
-        latent_dtype=torch.float32,
     )
     world = Engine(parts, NoFrames()).create_world(seed=5)
     signals = [

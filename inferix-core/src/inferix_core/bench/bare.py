@@ -77,7 +77,7 @@ class BareBlocks:
 
     def _noise(self, num_latents: int) -> Tensor:
         shape = (num_latents, *self._parts.model.geometry.latent_shape)
-        return torch.randn(shape, device=self._parts.device, dtype=self._parts.latent_dtype)
+        return torch.randn(shape, device=self._parts.device, dtype=self._parts.model.latent_dtype)
 
 
 class _Buffers:

@@ -138,6 +138,9 @@ def _show(progress: Progress, task: TaskID, report: RunReport) -> None:
 
 
 def _print_stopped(console: Console, report: RunReport, request: GenerateRequest) -> None:
+    if report.num_frames == 0:
+        console.print("Stopped before the first frame; nothing was written.")
+        return
     seconds = report.num_frames / report.fps
     console.print(f"Stopped early: {report.num_frames} frames ({seconds:.2f} s) are in {request.output}")
 

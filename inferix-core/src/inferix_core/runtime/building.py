@@ -27,9 +27,10 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError as error:
         raise ConfigError(f"device = '{name}' is no device. Use auto, cpu, cuda or cuda:N.") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
+    is_here = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not is_here.get(device.type, True):
         raise ConfigError(
-            f"device = '{name}' was asked for, but torch {torch.__version__} finds no CUDA here. Use cpu."
+            f"device = '{name}' was asked for, but torch {torch.__version__} finds no {device.type} here. Use cpu."
         )
     return device
 
@@ -87,7 +88,6 @@ def build_parts(
         backend=backend,
         relay=catalog.relay(profilers),
         device=device,
-        latent_dtype=model.latent_dtype,
         profilers=profilers,
     )
     return parts, decoder

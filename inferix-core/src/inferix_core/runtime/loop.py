@@ -43,7 +43,6 @@ class Parts:
     backend: AttentionBackend
     relay: Relay
     device: torch.device
-    latent_dtype: torch.dtype
     profilers: tuple[Profiler, ...] = ()
 
 
@@ -219,7 +218,7 @@ class Loop:
         noise = state.noise.draw(latents, level=level, shape=shape)
         if self._parts.device.type == "cuda":
             noise = noise.pin_memory()  # a copy from pageable memory would wait for all that the device has to do
-        return noise.to(self._parts.device, non_blocking=True).to(self._parts.latent_dtype)
+        return noise.to(self._parts.device, non_blocking=True).to(self._parts.model.latent_dtype)
 
 
 def _restart(state: WorldState, op: Restart) -> None:

@@ -38,6 +38,5 @@ def toy_engine(**changes: Any) -> Engine:
         backend=SdpaBackend(ComponentConfig()),
         relay=Relay(),
         device=torch.device("cpu"),
-        latent_dtype=model.latent_dtype,
     )
     return Engine(replace(parts, **changes), decoder)

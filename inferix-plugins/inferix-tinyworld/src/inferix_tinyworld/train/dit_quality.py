@@ -64,7 +64,6 @@ def engine_of(network: TinyWorldNetwork, *, vae: Path, num_context_blocks: int) 
         backend=SdpaBackend(ComponentConfig()),
         relay=Relay(),
         device=device,
-        latent_dtype=model.latent_dtype,
     )
     decoder = TinyWorldDecoder(
         TinyWorldVaeConfig(checkpoint=str(vae)), geometry=model.geometry, device=device, dtype=model.dtype
