@@ -54,7 +54,7 @@ def test_the_defaults_of_the_core_disappear_without_its_entry_point(site: object
 
 
 def test_a_good_plugin_is_ready_and_its_components_can_be_chosen(install: Install) -> None:
-    install("acme-kv", STORE.format(name="acme"), version="2.1", requires=("inferix-core>=0.1.0.dev0,<0.2",))
+    install("acme-kv", STORE.format(name="acme"), version="2.1", requires=("inferix-core>=0.1.0,<0.2",))
     catalog = Catalog.discover()
     component = catalog.choose(Kind.KV_STORE, "acme")
     assert record(catalog, "acme-kv").state is State.READY

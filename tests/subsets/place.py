@@ -76,8 +76,13 @@ class Place:
         if gone := sorted(self._held - wanted):
             self._pip("uninstall", "--yes", "--quiet", *gone)
         if new := sorted(wanted - self._held):
-            self._pip("install", "--no-deps", "--no-index", "--quiet", *(str(self._wheels[name]) for name in new))
+            self._install(*(self._wheels[name] for name in new))
         self._held = wanted
+
+    def holds_core(self, wheel: Path) -> None:
+        """Installs another core in the place of ours, until `holds` is called again."""
+        self._install(wheel)
+        self._held.discard("inferix-core")
 
     def unmet_requirements(self) -> str:
         """What `pip check` says of distributions of ours; empty if all that they declare is there."""
@@ -101,6 +106,9 @@ class Place:
         assert done.returncode == code, f"{program} {arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr, done.stderr
         return done
+
+    def _install(self, *wheels: Path) -> None:
+        self._pip("install", "--no-deps", "--no-index", "--quiet", "--force-reinstall", *map(str, wheels))
 
     def _pip(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         command = [*_PIP, "--python", str(self._programs / "python"), *arguments]

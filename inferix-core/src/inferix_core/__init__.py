@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from inferix_core.signals import Signal as Signal
     from inferix_core.signals import TimedSignal as TimedSignal
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"
 
 _HOMES = {
     "inferix_core.catalog": ("Catalog",),
