@@ -20,7 +20,10 @@ PACKAGES = [
     "inferix-plugins/inferix-quant",
     "inferix-plugins/inferix-tinyworld",
 ]
-EXTRAS = {"inferix-plugins/inferix-tinyworld": "[train]"}  # what the tests of the training stages need
+EXTRAS = {  # what the tests of optional parts need
+    "inferix-core": "[bench,gym]",
+    "inferix-plugins/inferix-tinyworld": "[train]",
+}
 TOOLS = ["hatchling", "editables", "pytest", "pytest-timeout", "hypothesis", "ruff", "mypy", "nox"]
 QUIET_OPENMP = {"GOMP_SPINCOUNT": "0"}  # spinning threads make a busy machine tens of times slower
 ONE_THREAD = {**QUIET_OPENMP, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}

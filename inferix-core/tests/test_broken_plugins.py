@@ -71,6 +71,12 @@ BROKEN = {
     "no-attribute": Broken(
         store("e", "inferix_core.defaults.dense:Denser"), "broken", ("has no 'Denser'", "authors of acme-no-attribute")
     ),
+    "no-drift": Broken(
+        "@hookimpl\ndef inferix_models():\n"
+        "    yield ModelSpec('g', 'A.', 'inferix_core.specs:Spec', drift='inferix_core.nowhere:drift')",
+        "broken",
+        ("drift measured by 'inferix_core.nowhere:drift'", "authors of acme-no-drift"),
+    ),
     "bad-default": Broken(
         "class Bad(ComponentConfig):\n    bits: int = Field(0, ge=1)\n" + store("f", more=", config=Bad"),
         "broken",

@@ -54,7 +54,7 @@ def test_the_defaults_of_the_core_disappear_without_its_entry_point(site: object
 
 
 def test_a_good_plugin_is_ready_and_its_components_can_be_chosen(install: Install) -> None:
-    install("acme-kv", STORE.format(name="acme"), version="2.1", requires=("inferix-core>=0.1.0,<0.2",))
+    install("acme-kv", STORE.format(name="acme"), version="2.1", requires=("inferix-core>=0.1.0,<0.3",))
     catalog = Catalog.discover()
     component = catalog.choose(Kind.KV_STORE, "acme")
     assert record(catalog, "acme-kv").state is State.READY
@@ -161,11 +161,11 @@ def test_two_distributions_with_one_plugin_name_conflict_and_neither_wins(instal
 
 
 def test_disabling_one_of_two_ends_the_conflict(install: Install) -> None:
-    install("acme-one", STORE.format(name="paged"), entry_point="kv")
-    install("acme-two", STORE.format(name="paged"), entry_point="kv")
+    install("acme-one", STORE.format(name="shelf"), entry_point="kv")
+    install("acme-two", STORE.format(name="shelf"), entry_point="kv")
     catalog = Catalog.discover(without=["acme-two:kv"])
     assert record(catalog, "acme-one").state is State.READY
-    assert catalog.choose(Kind.KV_STORE, "paged").distribution == "acme-one"
+    assert catalog.choose(Kind.KV_STORE, "shelf").distribution == "acme-one"
 
 
 @pytest.mark.parametrize("name", ["kv", "acme-kv", "acme-kv:kv"])

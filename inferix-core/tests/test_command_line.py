@@ -76,7 +76,15 @@ def program(site: Path, *arguments: str, wrapped: str = "") -> subprocess.Comple
     )
 
 
-LIGHT = [["--help"], ["plugins", "list"], ["models"], ["schema"]]
+LIGHT = [
+    ["--help"],
+    ["plugins", "list"],
+    ["models"],
+    ["schema"],
+    ["generate", "--help"],
+    ["replay", "--help"],
+    ["world", "fork", "--help"],
+]
 
 
 @pytest.mark.parametrize("arguments", LIGHT, ids=" ".join)

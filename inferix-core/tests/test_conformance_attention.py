@@ -100,6 +100,13 @@ class MergesSegments(Plain):
         return out, lse if want_lse else None
 
 
+class FeelsWhereKeysLie(Plain):
+    def attend(self, q: Tensor, segments: Sequence[Segment], *, scale: float, want_lse: bool = False) -> Result:
+        out, lse = super().attend(q, segments, scale=scale, want_lse=want_lse)
+        is_aligned = len(segments) > 1 or segments[0]["k"].data_ptr() % 64 == 0
+        return (out if is_aligned else out * (1.0 + 1e-6)), lse
+
+
 class Chokes(Plain):
     def probe(self, *, device: str, dtype: str, head_dim: int) -> Probe:
         torch.device(device)
@@ -117,9 +124,13 @@ BROKEN: dict[str, type[Plain]] = {
     "test_the_result_has_the_shape_and_dtype_of_the_queries": Widens,
     "test_queries_and_segments_stay_as_they_are": WritesIntoValues,
     "test_how_keys_are_cut_changes_no_bit_where_that_is_declared": MergesSegments,
+    "test_where_keys_lie_changes_no_bit_where_cutting_changes_none": FeelsWhereKeysLie,
     "test_a_probe_never_raises_and_says_why_not": Chokes,
 }
-CUT_RULE = "test_how_keys_are_cut_changes_no_bit_where_that_is_declared"
+CUT_RULES = (
+    "test_how_keys_are_cut_changes_no_bit_where_that_is_declared",
+    "test_where_keys_lie_changes_no_bit_where_cutting_changes_none",
+)
 
 
 def suite_of(backend: Plain, *, provides: frozenset[str]) -> AttentionSuite:
@@ -140,7 +151,7 @@ class TestPlain(AttentionSuite):
 
 @pytest.mark.parametrize("name", rules_of(AttentionSuite))
 def test_the_backend_that_breaks_a_rule_fails_it_and_no_other(name: str, tmp_path: Path) -> None:
-    provides = frozenset({"cut-invariant"} if name == CUT_RULE else ())
+    provides = frozenset({"cut-invariant"} if name in CUT_RULES else ())
     assert broken_rules(suite_of(BROKEN[name](), provides=provides), tmp_path) == [name]
 
 

@@ -120,7 +120,7 @@ BROKEN: dict[str, type[ToyPlanner]] = {
     "test_a_block_moves_from_noise_to_clean_without_a_gap": LeavesAGap,
     "test_nothing_is_planned_beyond_the_horizon": Endless,
     "test_latents_of_blocks_follow_one_another": SkipsALatent,
-    "test_no_more_latents_are_in_flight_than_declared": PromisesTooLittle,
+    "test_no_more_latents_wait_for_their_pages_than_declared": PromisesTooLittle,
     "test_entries_that_write_the_cache_come_first_and_ascend": WritersLast,
     "test_a_prefix_is_used_wholly_or_refused": CutsPrefixes,
     "test_what_cannot_be_planned_is_a_plan_error": ToyPlanner,

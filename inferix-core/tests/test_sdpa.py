@@ -31,3 +31,15 @@ def test_segments_are_attended_as_one(kv_heads: int, want_lse: bool) -> None:
     if lse is not None:
         assert lse.dtype == torch.float32
         torch.testing.assert_close(lse, expected_lse.float(), atol=2e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("shift", [1, 3, 16])
+def test_where_keys_lie_changes_no_bit(shift: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    q = torch.randn(1, 33, 3, 20, generator=generator)
+    memory = torch.randn(2, 77 * 60 + shift, generator=generator)
+    k, v = (values[shift:].view(1, 77, 3, 20) for values in memory)
+    backend = SdpaBackend(ComponentConfig())
+    there, _ = backend.attend(q, [{"k": k, "v": v}], scale=0.3)
+    cut, _ = backend.attend(q, [{"k": k[:, :5], "v": v[:, :5]}, {"k": k[:, 5:], "v": v[:, 5:]}], scale=0.3)
+    assert torch.equal(there, cut)

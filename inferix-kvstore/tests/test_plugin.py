@@ -8,7 +8,12 @@ from inferix_kvstore import plugin
 
 def test_every_policy_is_where_its_spec_says() -> None:
     names = {spec.name: spec.load().__name__ for spec in plugin.inferix_kv_policies()}
-    assert names == {"window": "WindowPolicy", "sink-window": "SinkWindowPolicy"}
+    assert names == {
+        "window": "WindowPolicy",
+        "sink-window": "SinkWindowPolicy",
+        "strided": "StridedPolicy",
+        "selective": "SelectivePolicy",
+    }
 
 
 def test_declaring_the_policies_loads_no_tensor_library() -> None:

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from inferix_core.plan import Entry, Level
-from inferix_kvstore.config import SinkWindowConfig
-from inferix_kvstore.window import SinkWindowPolicy
+from inferix_kvstore.policies.configuration import SinkWindowConfig
+from inferix_kvstore.policies.window import SinkWindowPolicy
 from safetensors.torch import load_file
 
 GOLDEN = Path(__file__).parents[2] / "tests" / "golden" / "wan"

@@ -3,8 +3,8 @@
 import pytest
 from inferix_core.errors import ConfigError
 from inferix_core.plan import Entry, Level
-from inferix_kvstore.config import SinkWindowConfig, WindowConfig
-from inferix_kvstore.window import SinkWindowPolicy, WindowPolicy
+from inferix_kvstore.policies.configuration import SinkWindowConfig, WindowConfig
+from inferix_kvstore.policies.window import SinkWindowPolicy, WindowPolicy
 from pydantic import ValidationError
 
 NOISE = Level(0, 1000.0, 1.0)

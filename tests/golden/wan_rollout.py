@@ -162,8 +162,8 @@ def _policy(constructor: Mapping[str, Any]) -> KVPolicy:
     if window == -1:
         return FullPolicy(ComponentConfig())
     try:
-        from inferix_kvstore.config import SinkWindowConfig
-        from inferix_kvstore.window import SinkWindowPolicy
+        from inferix_kvstore.policies.configuration import SinkWindowConfig
+        from inferix_kvstore.policies.window import SinkWindowPolicy
     except ImportError as error:
         raise Unsupported(f"a window needs inferix-kvstore ({error})") from error
     return SinkWindowPolicy(SinkWindowConfig(num_sink_latents=sink, num_window_latents=window - sink))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from inferix_core.errors import SignalError as SignalError
     from inferix_core.errors import UnknownPluginError as UnknownPluginError
     from inferix_core.errors import UnsupportedError as UnsupportedError
+    from inferix_core.errors import WorldFileError as WorldFileError
     from inferix_core.errors import WriteError as WriteError
     from inferix_core.events import Block as Block
     from inferix_core.runtime.engine import Engine as Engine
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from inferix_core.signals import Signal as Signal
     from inferix_core.signals import TimedSignal as TimedSignal
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "inferix_core.catalog": ("Catalog",),
@@ -48,6 +49,7 @@ _HOMES = {
         "SignalError",
         "UnknownPluginError",
         "UnsupportedError",
+        "WorldFileError",
         "WriteError",
     ),
     "inferix_core.events": ("Block",),

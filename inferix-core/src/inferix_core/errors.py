@@ -46,6 +46,10 @@ class WriteError(OutputError):
     """A target that failed while frames were being written, e.g. a full disk; what was written before stays."""
 
 
+class WorldFileError(InferixError):
+    """A saved world or a log that is damaged, of an unknown version, or of another model."""
+
+
 class UnsupportedError(InferixError):
     """An ability that was asked for and is not provided."""
 

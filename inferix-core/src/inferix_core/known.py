@@ -12,7 +12,7 @@ KNOWN_COMPONENTS: Mapping[str, Mapping[Kind, tuple[str, ...]]] = {
     "inferix-magi": {Kind.MODEL: ("magi-1",)},
     "inferix-kvstore": {
         Kind.KV_STORE: ("paged", "ring", "offload"),
-        Kind.KV_POLICY: ("sink-window", "window", "selective"),
+        Kind.KV_POLICY: ("sink-window", "window", "selective", "strided"),
         Kind.KV_CODEC: ("int8", "fp8", "int4"),
     },
     "inferix-stream": {Kind.STREAMER: ("mp4", "gif", "png-folder", "contact-sheet", "hls", "rtmp")},

@@ -162,16 +162,25 @@ class Geometry:
 
 @dataclass(frozen=True, slots=True)
 class FieldShape:
-    """One named token field of a page: its shape per token and its dtype name (None: the model's)."""
+    """One named field of a page: `num_rows` rows (None: one for each token) of `shape`, and a dtype name.
+
+    Without a dtype it is the model's. Codecs have fields of fewer rows, e.g. one scale for a group of tokens.
+    """
 
     shape: tuple[int, ...]
     dtype: str | None = None
+    num_rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class KVLayout:
-    """What a model keeps for each token in each layer; stores hold it and never interpret it."""
+    """What is kept of each latent in each layer; stores hold it and never interpret it."""
 
     num_layers: int
     tokens_per_latent: int
     fields: dict[str, FieldShape] = field(default_factory=dict)
+
+    def page_shape(self, name: str) -> tuple[int, ...]:
+        """The shape `[rows, ...]` of one field of a page."""
+        field = self.fields[name]
+        return (self.tokens_per_latent if field.num_rows is None else field.num_rows, *field.shape)

@@ -16,6 +16,7 @@ def inferix_attention_backends() -> Iterable[Spec]:
         name="sdpa",
         summary="Torch's scaled dot product attention over the concatenated segments.",
         implementation="inferix_core.defaults.sdpa:SdpaBackend",
+        provides=frozenset({"cut-invariant"}),
     )
 
 
@@ -38,6 +39,17 @@ def inferix_kv_policies() -> Iterable[Spec]:
         name="full",
         summary="Every latent stays and is visible; memory grows with the world's length.",
         implementation="inferix_core.defaults.full:FullPolicy",
+    )
+
+
+@hookimpl
+def inferix_kv_codecs() -> Iterable[Spec]:
+    """Full precision."""
+    yield Spec(
+        name="none",
+        summary="Pages are kept as they are.",
+        implementation="inferix_core.defaults.none:NoCodec",
+        provides=frozenset({"identity"}),
     )
 
 

@@ -63,9 +63,7 @@ class Spec:
 
     def load(self) -> Callable[..., Any]:
         """The implementation, imported now."""
-        module_name, _, attribute = self.implementation.partition(":")
-        implementation: Callable[..., Any] = getattr(importlib.import_module(module_name), attribute)
-        return implementation
+        return _imported(self.implementation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +73,21 @@ class ModelSpec(Spec):
     `preset` holds the sections that fit the model (planner, solver, kv, decoder …) and `presets`
     further named ones, e.g. sizes, each merged over `preset`. `default_priority` above 0 makes the
     model a candidate when none is named; the highest wins.
+
+    `drift` is the dotted path of the model's own measure of what long worlds lose, for `inferix bench kv`:
+    `measure(engine, *, seconds, num_worlds, seed_start) -> Mapping[str, float]` makes `num_worlds` worlds of so many
+    seconds with seeds from `seed_start` on; each name says what is still right, its value the share, 1.0 for all.
     """
 
     preset: Mapping[str, Any] = field(default_factory=dict)
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     actions: tuple[str, ...] = ()
     default_priority: int = 0
+    drift: str = ""
+
+    def load_drift(self) -> Callable[..., Mapping[str, float]] | None:
+        """The measure, imported now; None if the model brings none."""
+        return _imported(self.drift) if self.drift else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,3 +95,9 @@ class StreamerSpec(Spec):
     """A streamer, with the file suffixes, URL schemes or "folder" that it writes to."""
 
     targets: tuple[str, ...] = ()
+
+
+def _imported(path: str) -> Callable[..., Any]:
+    module_name, _, attribute = path.partition(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(module_name), attribute)
+    return found

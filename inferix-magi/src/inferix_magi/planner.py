@@ -44,8 +44,8 @@ class MagiPlanner:
 
     @property
     def num_block_latents(self) -> int:
-        """Latents of all blocks in flight."""
-        return self._config.num_block_latents * self._config.num_blocks_in_flight
+        """Latents of all blocks in flight, and of the one that has finished and is committed as the next begins."""
+        return self._config.num_block_latents * (self._config.num_blocks_in_flight + 1)
 
     def plan(self, progress: Progress) -> Sequence[Op]:
         """See `Planner.plan`. Raises `PlanError` for a prefix that is longer than the horizon."""

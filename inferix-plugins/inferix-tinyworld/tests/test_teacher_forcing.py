@@ -17,8 +17,8 @@ from inferix_core.runtime.engine import Engine
 from inferix_core.runtime.loop import Parts
 from inferix_core.signals import Signal
 from inferix_core.specs import ComponentConfig
-from inferix_kvstore.config import WindowConfig
-from inferix_kvstore.window import WindowPolicy
+from inferix_kvstore.policies.configuration import WindowConfig
+from inferix_kvstore.policies.window import WindowPolicy
 from inferix_tinyworld.meanings import prompt_rows
 from inferix_tinyworld.model import TinyWorldModel
 from inferix_tinyworld.network import TinyWorldNetwork, network_config

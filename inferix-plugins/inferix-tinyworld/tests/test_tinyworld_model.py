@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from inferix_core.contracts.model import Condition
 from inferix_core.errors import CheckpointError, SignalError
 from inferix_core.signals import Signal
 from inferix_tinyworld.config import TinyWorldConfig
@@ -47,6 +48,14 @@ def test_a_prompt_that_names_only_what_changes_keeps_the_rest(model: TinyWorldMo
     whole = model.encode(Signal(prompt="a green box rolls at night"), None)["text"].tokens
     assert torch.equal(partial, whole)
     assert not torch.equal(partial, first["text"].tokens)
+
+
+def test_what_a_prompt_leaves_open_is_known_from_the_memo_that_a_saved_world_keeps(model: TinyWorldModel) -> None:
+    first = model.encode(Signal(prompt="a green box rolls by day", action="left"), None)
+    loaded = {name: Condition(part.tokens, memo=part.memo) for name, part in first.items()}
+    partial = model.encode(Signal(prompt="at night"), loaded)["text"]
+    assert partial.memo == "a green box rolls at night"
+    assert torch.equal(partial.tokens, model.encode(Signal(prompt="at night"), first)["text"].tokens)
 
 
 def test_a_world_without_a_prompt_shows_the_plain_scene(model: TinyWorldModel) -> None:

@@ -37,7 +37,7 @@ def inferix_models() -> Iterable[ModelSpec]:
             summary="Self Forcing on Wan 2.1: text to video, block after block, four denoising passes each.",
             implementation="inferix_wan.self_forcing_model:SelfForcingModel",
             config=SelfForcingConfig,
-            provides=frozenset({"quantize"}),
+            provides=frozenset({"quantize", "window-relative"}),
             preset=_SELF_FORCING,
             presets={"mid": _MID, "tiny-random": _TINY_RANDOM},
         )

@@ -16,6 +16,7 @@ import importlib_metadata
 from packaging.requirements import InvalidRequirement, Requirement
 
 from inferix_core.catalog.records import Component, PluginRecord, State
+from inferix_core.specs import ModelSpec
 
 
 def examine(record: PluginRecord) -> PluginRecord:
@@ -52,6 +53,9 @@ def _faults_of(component: Component) -> Iterator[str]:
     report = f"Report it to the authors of {component.distribution}."
     if fault := _implementation_fault(component.spec.implementation):
         yield f"points to '{component.spec.implementation}', but {fault}. {report}"
+    drift = component.spec.drift if isinstance(component.spec, ModelSpec) else ""
+    if drift and (fault := _implementation_fault(drift)):
+        yield f"has its drift measured by '{drift}', but {fault}. {report}"
     try:
         component.spec.config.model_json_schema()
     except Exception as error:  # foreign types: pydantic raises whatever their code raises

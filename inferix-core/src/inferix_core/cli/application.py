@@ -10,7 +10,7 @@ import typer
 
 from inferix_core import __version__
 from inferix_core.catalog import Catalog
-from inferix_core.cli import bench, generate, models, plugins, schema
+from inferix_core.cli import bench, generate, models, plugins, replay, schema, world
 from inferix_core.cli.arguments import disabled_plugins, joined_times
 from inferix_core.cli.plugin_commands import add_plugin_commands
 from inferix_core.cli.session import Session, show_log
@@ -22,10 +22,11 @@ from inferix_core.errors import (
     PlanError,
     SignalError,
     UnsupportedError,
+    WorldFileError,
     WriteError,
 )
 
-USER_MISTAKES = (ConfigError, SignalError, CheckpointError, OutputError, PlanError, UnsupportedError)
+USER_MISTAKES = (ConfigError, SignalError, CheckpointError, OutputError, PlanError, UnsupportedError, WorldFileError)
 _EXIT_MISTAKE, _EXIT_FAILURE, _EXIT_INTERRUPTED = 2, 1, 130
 
 
@@ -68,6 +69,8 @@ def build_application(catalog: Catalog) -> typer.Typer:
     )
     application.callback()(_options)
     application.command("generate")(generate.generate)
+    application.command("replay")(replay.replay)
+    application.add_typer(world.application, name="world")
     application.command("models")(models.models)
     application.add_typer(plugins.application, name="plugins")
     application.command("schema")(schema.schema)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,13 +17,17 @@ from inferix_core.cli.choices import (
     ThreadsOption,
     resolved,
 )
+from inferix_core.cli.recorded import saved_config
 from inferix_core.cli.request import checked_request
 from inferix_core.cli.session import Session
+from inferix_core.errors import ConfigError
 
 
 def generate(
     context: typer.Context,
-    prompt: Annotated[str, typer.Argument(help="What the world shows.", show_default=False)],
+    prompt: Annotated[
+        str | None, typer.Argument(help="What the world shows. Not needed with --resume.", show_default=False)
+    ] = None,
     model: ModelOption = None,
     preset: PresetOption = None,
     config: ConfigOption = None,
@@ -43,13 +49,37 @@ def generate(
         bool, typer.Option("--contact-sheet", help="Also write one picture with frames of the whole video.")
     ] = False,
     overwrite: Annotated[bool, typer.Option(help="Whether an output that exists may be replaced.")] = True,
+    resume: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Go on with a saved world, with its model and settings; see `--set`."),
+    ] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Save the world at the end, also on Ctrl-C; may be the file of --resume."),
+    ] = None,
+    log: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the world's log at the end; see `inferix replay`.")
+    ] = None,
     threads: ThreadsOption = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and the whole log.")] = False,
 ) -> None:
-    """Generate a video of a world from a prompt."""
+    """Generate a video of a world from a prompt, or go on with a saved world."""
     session: Session = context.obj
     if debug:
         session.enable_debug()
+    if resume is None:
+        configuration = resolved(
+            session.catalog,
+            config=config,
+            model=model,
+            preset=preset,
+            seed=seed,
+            threads=threads,
+            overrides=overrides,
+        )
+    else:
+        _check_left_out(resume, {"--model": model, "--preset": preset, "--config": config, "--seed": seed})
+        configuration = saved_config(resume, session.catalog, overrides=overrides, threads=threads)
     request = checked_request(
         prompt=prompt,
         seconds=seconds,
@@ -58,19 +88,23 @@ def generate(
         actions_at=action_at or (),
         contact_sheet=contact_sheet,
         overwrite=overwrite,
-        config=resolved(
-            session.catalog,
-            config=config,
-            model=model,
-            preset=preset,
-            seed=seed,
-            threads=threads,
-            overrides=overrides,
-        ),
+        config=configuration,
         catalog=session.catalog,
+        resume=resume,
+        save=save,
+        log=log,
     )
     from rich.console import Console
 
     from inferix_core.cli.generation import run_generation  # from here on torch is needed
 
     run_generation(request, Console())
+
+
+def _check_left_out(resume: Path, options: Mapping[str, object]) -> None:
+    given = [name for name, value in options.items() if value is not None]
+    if given:
+        raise ConfigError(
+            f"--resume was given with {', '.join(given)}, but the world in '{resume}' has them already. Leave them "
+            "out; change a setting with --set, and the seed with `inferix world fork --seeds`."
+        )

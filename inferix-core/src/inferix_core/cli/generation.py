@@ -10,16 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from inferix_core.cli.interruption import deferred_interrupt
+from inferix_core.cli.progress import frames_progress
+from inferix_core.replay import write_log
 from inferix_core.runtime.engine import Engine
+from inferix_core.signals import Signal
 
 if TYPE_CHECKING:
     from inferix_core.cli.request import GenerateRequest
     from inferix_core.contracts.streamer import Streamer
     from inferix_core.events import Block
+    from inferix_core.runtime.world import World
 
 SPAN_LABELS = {"encode": "conditions", "pass": "denoise", "commit": "clean pass", "decode": "decode", "write": "write"}
 
@@ -61,8 +65,8 @@ class RunReport:
 def run_generation(request: GenerateRequest, console: Console) -> RunReport:
     """Generates what the request asks for.
 
-    On Ctrl-C and on errors every block that was written stays readable, and the profilers write what they measured
-    until then; the exception goes on to the caller.
+    On Ctrl-C and on errors every block that was written stays readable, the world and its log are written where that
+    was asked for, and the profilers write what they measured until then; the exception goes on to the caller.
     """
     with console.status("Loading the model …"):
         engine = Engine.build(request.config, request.catalog)
@@ -71,14 +75,15 @@ def run_generation(request: GenerateRequest, console: Console) -> RunReport:
     started = time.perf_counter()
     try:
         with ExitStack() as stack:
-            world = stack.enter_context(engine.create_world(request.prompt))
+            world = stack.enter_context(_world(engine, request))
+            stack.callback(_keep, world, request, console, num_blocks_before=world.num_blocks)
             blocks = world.run(seconds=request.seconds, signals=request.signals)
             outputs: list[Streamer] = []
             for target, options in _targets(request, num_frames):
                 output = engine.open_output(target, overrides=options)
                 stack.callback(output.close)
                 outputs.append(output)
-            with _progress(console) as progress:
+            with frames_progress(console) as progress:
                 task = progress.add_task(request.output, total=num_frames, block=0, rate=0.0)
                 for block in blocks:
                     with deferred_interrupt():
@@ -103,6 +108,33 @@ def contact_sheet_path(output: str) -> str:
     return str(path.with_name(f"{path.stem or path.name}.png"))
 
 
+def _world(engine: Engine, request: GenerateRequest) -> World:
+    """The saved world to go on with, told of the prompt if there is one, or a new one."""
+    if request.resume is None:
+        return engine.create_world(request.prompt)
+    world = engine.load_world(request.resume)
+    try:
+        if request.prompt is not None:
+            world.send(Signal(prompt=request.prompt))
+    except BaseException:
+        world.close()
+        raise
+    return world
+
+
+def _keep(world: World, request: GenerateRequest, console: Console, *, num_blocks_before: int) -> None:
+    """Saves the world and writes its log as asked for, however the run ended; without a new block nothing changes."""
+    if world.num_blocks == num_blocks_before:
+        return
+    with deferred_interrupt():
+        if request.save is not None:
+            world.save(request.save)
+            console.print(f"World: {request.save.resolve()} ({world.num_blocks} blocks)", markup=False, soft_wrap=True)
+        if request.log is not None:
+            write_log(world, request.log)
+            console.print(f"Log: {request.log.resolve()}", markup=False, soft_wrap=True)
+
+
 def _targets(request: GenerateRequest, num_frames: int) -> list[tuple[str, dict[str, Any]]]:
     options = dict(request.config.effective.get("output", {}))
     targets: list[tuple[str, dict[str, Any]]] = [(request.output, options)]
@@ -119,18 +151,6 @@ def _write(block: Block, outputs: Sequence[Streamer], report: RunReport, started
         report.first_frame_seconds = now - started
     report.count(block)
     report.total_seconds = now - started
-
-
-def _progress(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed}/{task.total} frames · block {task.fields[block]}"),
-        TextColumn("{task.fields[rate]:.1f} frames/s ·"),
-        TimeRemainingColumn(),
-        TextColumn("left"),
-        console=console,
-    )
 
 
 def _show(progress: Progress, task: TaskID, report: RunReport) -> None:

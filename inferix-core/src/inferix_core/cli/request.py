@@ -22,21 +22,25 @@ _CONTACT_SHEET_SUFFIX = ".png"
 class GenerateRequest:
     """One run: what to show, for how long, where it goes, and with which components.
 
-    `signals` are ordered by time and all lie within the run.
+    `signals` are ordered by time and all lie within the run. `resume` is a saved world to go on with, whose prompt
+    holds where `prompt` is None; the world and its log are written to `save` and `log` where those are given.
     """
 
-    prompt: str
+    prompt: str | None
     seconds: float
     output: str
     signals: tuple[TimedSignal, ...]
     contact_sheet: bool
     config: ResolvedConfig
     catalog: Catalog
+    resume: Path | None = None
+    save: Path | None = None
+    log: Path | None = None
 
 
 def checked_request(
     *,
-    prompt: str,
+    prompt: str | None,
     seconds: float,
     output: str,
     prompts_at: Iterable[str],
@@ -45,27 +49,58 @@ def checked_request(
     overwrite: bool,
     config: ResolvedConfig,
     catalog: Catalog,
+    resume: Path | None = None,
+    save: Path | None = None,
+    log: Path | None = None,
 ) -> GenerateRequest:
     """The request. Raises `ConfigError`, `SignalError` or `OutputError` for what cannot be done."""
-    if not prompt.strip():
-        raise SignalError("The prompt is empty. Say what the world should show.")
+    _check_prompt(prompt, resume=resume)
     checked_duration(seconds)
     signals = _timed_signals(prompts_at, actions_at, seconds=seconds, model=config.model)
-    validated(catalog.streamer_for(output), config.effective.get("output", {}), "output")
-    _check_folder_of(output)
+    check_target(output, config, catalog, overwrite=overwrite)
     if contact_sheet:
         catalog.streamer_for(f"sheet{_CONTACT_SHEET_SUFFIX}")
-    if not overwrite:
-        _check_absent(output)
+    for file in (save, log):
+        if file is not None:
+            check_file(file, overwrite=overwrite or file == resume)
+    if save is not None and save == log:
+        raise OutputError(f"'{save}' cannot hold both the world and its log. Give --save and --log different names.")
     return GenerateRequest(
-        prompt=prompt.strip(),
+        prompt=None if prompt is None else prompt.strip(),
         seconds=seconds,
         output=output,
         signals=signals,
         contact_sheet=contact_sheet,
         config=config,
         catalog=catalog,
+        resume=resume,
+        save=save,
+        log=log,
     )
+
+
+def check_target(output: str, config: ResolvedConfig, catalog: Catalog, *, overwrite: bool) -> None:
+    """Raises `ConfigError` or `OutputError` for a target that no streamer can write, as far as can be known now."""
+    validated(catalog.streamer_for(output), config.effective.get("output", {}), "output")
+    _check_folder_of(output)
+    if not overwrite:
+        _check_absent(output)
+
+
+def check_file(path: Path, *, overwrite: bool) -> None:
+    """Raises `OutputError` for a file that cannot be written, as far as can be known now."""
+    _check_folder_of(str(path))
+    if path.is_dir():
+        raise OutputError(f"'{path}' cannot be written: it is a folder. Give the name of a file.")
+    if not overwrite:
+        _check_absent(str(path))
+
+
+def _check_prompt(prompt: str | None, *, resume: Path | None) -> None:
+    if prompt is None and resume is None:
+        raise SignalError("There is no prompt. Say what the world should show, or --resume a saved world.")
+    if prompt is not None and not prompt.strip():
+        raise SignalError("The prompt is empty. Say what the world should show.")
 
 
 def _timed_signals(

@@ -19,18 +19,14 @@ def schema(catalog: Catalog) -> dict[str, Any]:
     No key is required: what a file leaves out may come from the model's preset.
     """
     result = RunConfig.model_json_schema()
-    definitions: dict[str, Any] = {}
+    models = result["$defs"]
+    definitions: dict[str, Any] = {"WorldSection": models["WorldSection"]}
     tables = {kind: _table(kind, catalog, definitions) for kind in (*SECTIONS, Kind.PROFILER)}
     properties = result["properties"]
-    kv: dict[str, Any] = {"type": "object", "additionalProperties": False, "properties": {}}
-    kv["description"] = properties["kv"]["description"]
-    kv_descriptions = result["$defs"]["KVSection"]["properties"]
+    properties["kv"] = {**models["KVSection"], "description": properties["kv"]["description"]}
     for kind, path in SECTIONS.items():
-        if len(path) == 1:
-            properties[path[0]] = {"description": properties[path[0]]["description"], **tables[kind]}
-        else:
-            kv["properties"][path[1]] = {"description": kv_descriptions[path[1]]["description"], **tables[kind]}
-    properties["kv"] = kv
+        of_section = properties["kv"]["properties"] if len(path) == 2 else properties
+        of_section[path[-1]] = {"description": of_section[path[-1]]["description"], **tables[kind]}
     properties[PROFILERS] = {
         "description": properties[PROFILERS]["description"],
         "type": "array",

@@ -49,6 +49,24 @@ class KVSection(BaseModel):
     store: Section = Field(default_factory=Section, description="Where pages lie.")
     policy: Section = Field(default_factory=Section, description="Which latents stay and which are visible.")
     codec: Section = Field(default_factory=Section, description="In which precision pages are kept.")
+    positions: Literal["absolute", "window-relative"] = Field(
+        default="absolute",
+        description="Rotary positions of keys: absolute is rotated when written; window-relative is rotated when read, "
+        "by the place among what is seen, so that positions stay small however long a world lives.",
+    )
+
+
+class WorldSection(BaseModel):
+    """What every world of a run has."""
+
+    model_config = _STRICT
+
+    num_rewind_blocks: int = Field(
+        default=0,
+        ge=0,
+        description="How many blocks a world can be rewound by. Each keeps the pages that were given up since; "
+        "a store that does not share pages copies all of them for each block.",
+    )
 
 
 class RunSettings(BaseModel):
@@ -69,6 +87,8 @@ class RunSettings(BaseModel):
     num_decoder_threads: int | None = Field(
         default=None, ge=1, description="CPU threads for the decoder; the default is torch's own."
     )
+    kv: KVSection = Field(default_factory=KVSection, description="The KV cache.")
+    world: WorldSection = Field(default_factory=WorldSection, description="What every world has.")
 
 
 class RunConfig(RunSettings):
@@ -77,7 +97,6 @@ class RunConfig(RunSettings):
     model: ModelSection = Field(default_factory=ModelSection, description="The world model.")
     planner: Section = Field(default_factory=Section, description="In which order blocks are passed, at which levels.")
     solver: Section = Field(default_factory=Section, description="How a prediction updates the latents.")
-    kv: KVSection = Field(default_factory=KVSection, description="The KV cache.")
     attention: Section = Field(default_factory=Section, description="The attention kernel.")
     decoder: Section = Field(default_factory=Section, description="How latents become frames.")
     quantizer: Section = Field(default_factory=Section, description="How weights are packed.")

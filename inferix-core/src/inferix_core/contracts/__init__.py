@@ -2,8 +2,17 @@
 
 from inferix_core.contracts.attention import AttentionBackend, Probe, Segment
 from inferix_core.contracts.decoder import Decoder
-from inferix_core.contracts.kv import KVCache, KVCodec, KVPolicy, KVStore
-from inferix_core.contracts.model import Condition, Conditions, Layer, LayerContext, Model, PassInput, Rotary
+from inferix_core.contracts.kv import KVCache, KVCodec, KVPolicy, KVStore, RelevancePolicy
+from inferix_core.contracts.model import (
+    CompressedLayerContext,
+    Condition,
+    Conditions,
+    Layer,
+    LayerContext,
+    Model,
+    PassInput,
+    Rotary,
+)
 from inferix_core.contracts.parallel import ParallelStrategy
 from inferix_core.contracts.profiler import Profiler
 from inferix_core.contracts.quantizer import Quantizer
@@ -12,6 +21,7 @@ from inferix_core.contracts.streamer import Streamer, VideoFormat
 
 __all__ = [
     "AttentionBackend",
+    "CompressedLayerContext",
     "Condition",
     "Conditions",
     "Decoder",
@@ -28,6 +38,7 @@ __all__ = [
     "Probe",
     "Profiler",
     "Quantizer",
+    "RelevancePolicy",
     "Rotary",
     "Segment",
     "Solver",

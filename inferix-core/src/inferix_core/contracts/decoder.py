@@ -15,4 +15,7 @@ class Decoder(Protocol):
         """Frames `[T, 3, H, W]`, float in [-1, 1], of latents `[L, C, h, w]`, and the state for the next call.
 
         `state` is None at the start of a stream. Cutting a stream into calls anywhere gives the same frames.
+
+        States are plain data, so that worlds can be saved: None, numbers, strings, tensors, and tuples, lists and
+        dicts of these with string keys. Going on from an equal state gives the same frames, bit for bit.
         """

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from inferix_core.contracts.attention import Segment
     from inferix_core.signals import Signal
 
 
@@ -23,11 +24,13 @@ if TYPE_CHECKING:
 class Condition:
     """One named part of what steers a block, e.g. text: tokens `[1, T, width]`, immutable.
 
-    The cross-attention keys and values that layers make of it are kept beside it for as long as
-    it lives, so forks share them and a change of prompt drops them with it.
+    `memo` is what the model wants to remember of the signal, as text (JSON where it is more than a phrase): it comes
+    back with the tokens when a saved world is loaded. The cross-attention keys and values that layers make of a
+    condition are kept beside it for as long as it lives, so forks share them and a change of prompt drops them with it.
     """
 
     tokens: Tensor
+    memo: str = ""
     projected: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict, repr=False)
 
 
@@ -81,6 +84,25 @@ class LayerContext(Protocol):
 
         `project` maps condition tokens `[1, T, width]` to keys and values `[1, T, H, D]`; it is called
         once for each part and layer as long as the part lives. Parts that an entry lacks are left out.
+        """
+
+
+class CompressedLayerContext(LayerContext, Protocol):
+    """What the engine's context offers besides, to layers that keep their tokens in a compressed form."""
+
+    def attend_compressed(
+        self,
+        q: Tensor,
+        fields: Mapping[str, Tensor],
+        *,
+        expand: Callable[[Segment], tuple[Tensor, Tensor]],
+        scale: float,
+    ) -> Tensor:
+        """Self-attention over what tokens keep in a compressed form (multi-head latent attention).
+
+        `fields` `[B, N, ...]` are those of the layout; `expand` maps what is kept of some tokens, fields `[1, M, ...]`,
+        to keys `[1, M, H or 1, D]` and values `[1, M, H or 1, Dv]`. `q` is `[B, N, H, D]`, the result `[B, N, H, Dv]`.
+        Nothing is rotated: a layer rotates what it passes.
         """
 
 

@@ -20,7 +20,10 @@ class Planner(Protocol):
 
     @property
     def num_block_latents(self) -> int:
-        """The most latents that are in flight at once: those of one block, or of all blocks of a window."""
+        """The most latents that have room and no pages at once: of all blocks that have begun and are not committed.
+
+        A block that a pass commits counts until that pass has run, beside one that begins in it.
+        """
 
     def plan(self, progress: Progress) -> Sequence[Op]:
         """The ops up to and including the one that finishes block `progress.num_finished`.
@@ -46,5 +49,7 @@ class Solver(Protocol):
         """The latents `[L, C, h, w]` at `target`, from those at `level` and the network's prediction.
 
         `noise()` draws fresh noise of the same shape, keyed by the target's index; a solver that calls it
-        twice gets the same noise twice. `history` is what the last update of this block returned, None at first.
+        twice gets the same noise twice. `history` is what the last update of this block returned, None at first. It is
+        plain data, so that worlds can be saved (see `Decoder.decode`), and going on from an equal one gives the same
+        latents, bit for bit.
         """

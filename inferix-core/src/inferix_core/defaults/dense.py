@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from math import prod
+from weakref import WeakSet
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from inferix_core.contracts.attention import Segment
 from inferix_core.defaults.configuration import DenseConfig
 from inferix_core.errors import CapacityError
 from inferix_core.plan import KVLayout
+from inferix_core.slabs import empty_slabs
 
 _FIRST_SLOTS = 8
 
@@ -38,39 +39,42 @@ class DenseStore:
         self._capacity = capacity
         self._device = device
         self._dtype = dtype
+        self._caches: WeakSet[DenseCache] = WeakSet()
+
+    @property
+    def num_bytes(self) -> int:
+        """See `KVStore.num_bytes`."""
+        return sum(cache.num_bytes for cache in self._caches)
 
     def create(self) -> DenseCache:
         """An empty cache; the slab is made at the first reservation."""
+        cache = DenseCache(self)
+        self._caches.add(cache)
+        return cache
+
+    @property
+    def max_latents(self) -> int | None:
+        """The most latents that one cache may hold."""
+        return self._config.max_latents
+
+    @property
+    def num_first_slots(self) -> int:
+        """How many slots a new slab has; where the policy has a bound it never needs more."""
+        if self._capacity is None:
+            return _FIRST_SLOTS
         slack = self._config.slack_latents
-        num_slots = None
-        if self._capacity is not None:
-            num_slots = self._capacity + (self._capacity // 2 if slack is None else slack)
-        return DenseCache(
-            self._layout,
-            num_slots=num_slots,
-            max_latents=self._config.max_latents,
-            device=self._device,
-            dtype=self._dtype,
-        )
+        return self._capacity + (self._capacity // 2 if slack is None else slack)
+
+    def slabs(self, num_slots: int) -> dict[str, Tensor]:
+        """Empty slabs. Raises `CapacityError` where memory is short."""
+        return empty_slabs(self._layout, num_slots, device=self._device, dtype=self._dtype)
 
 
 class DenseCache:
     """One world's slab. Slots `[start, start + len(order))` hold the latents of `order`, ascending."""
 
-    def __init__(
-        self,
-        layout: KVLayout,
-        *,
-        num_slots: int | None,
-        max_latents: int | None,
-        device: torch.device,
-        dtype: torch.dtype,
-    ) -> None:
-        self._layout = layout
-        self._bounded_slots = num_slots
-        self._max_latents = max_latents
-        self._device = device
-        self._dtype = dtype
+    def __init__(self, store: DenseStore) -> None:
+        self._store = store
         self._slabs: dict[str, Tensor] = {}
         self._num_slots = 0
         self._start = 0
@@ -90,15 +94,16 @@ class DenseCache:
     @property
     def num_bytes(self) -> int:
         """Bytes of the slab, empty slots included."""
-        return sum(slab.numel() * slab.element_size() for slab in self._slabs.values())
+        return sum(slab.nbytes for slab in self._slabs.values())
 
     def reserve(self, latents: Sequence[int]) -> None:
         """See `KVCache.reserve`; latents come in ascending order after all that is there."""
         num_needed = len(self._order) + len(latents)
-        if self._max_latents is not None and num_needed > self._max_latents:
+        max_latents = self._store.max_latents
+        if max_latents is not None and num_needed > max_latents:
             raise CapacityError(
                 f"Room for {len(latents)} more latents was asked for; {len(self._order)} are held and "
-                f"kv.store.max_latents is {self._max_latents}. Raise it, or choose a KV policy with a smaller window."
+                f"kv.store.max_latents is {max_latents}. Raise it, or choose a KV policy with a smaller window."
             )
         if self._start + num_needed > self._num_slots:
             self._make_room(num_needed)
@@ -148,17 +153,15 @@ class DenseCache:
         ]
 
     def fork(self) -> DenseCache:
-        """A full copy: this store shares nothing."""
-        twin = DenseCache(
-            self._layout,
-            num_slots=self._bounded_slots,
-            max_latents=self._max_latents,
-            device=self._device,
-            dtype=self._dtype,
-        )
-        twin._slabs = {name: slab.clone() for name, slab in self._slabs.items()}
+        """See `KVCache.fork`; a full copy, which raises `CapacityError` where memory is short."""
+        twin = self._store.create()
+        if self._slabs:
+            twin._slabs = self._store.slabs(self._num_slots)
+            for name, slab in self._slabs.items():
+                twin._slabs[name].copy_(slab)
         twin._num_slots, twin._start = self._num_slots, self._start
         twin._order, twin._committed = list(self._order), set(self._committed)
+        twin.drop(self.reserved)
         return twin
 
     def close(self) -> None:
@@ -171,31 +174,18 @@ class DenseCache:
 
     def _make_room(self, num_needed: int) -> None:
         """Moves the run to the front of a slab with at least `num_needed` slots."""
-        num_slots = max(self._bounded_slots or _FIRST_SLOTS, self._num_slots)
+        num_slots = max(self._store.num_first_slots, self._num_slots)
         while num_slots < num_needed:
             num_slots *= 2
         if num_slots == self._num_slots:
             self._copy_slots(self._start, 0, len(self._order))
             self._start = 0
             return
-        try:
-            slabs = {name: self._empty_slab(name, num_slots) for name in self._layout.fields}
-        except (RuntimeError, MemoryError) as error:  # torch says "out of memory" with either
-            raise CapacityError(
-                f"No memory for {num_slots} latents of keys and values on {self._device}. "
-                "Close worlds, choose a smaller window, or use a store that offloads."
-            ) from error
+        slabs = self._store.slabs(num_slots)
         end = self._start + len(self._order)
         for name, slab in self._slabs.items():
             slabs[name][:, : len(self._order)] = slab[:, self._start : end]
         self._slabs, self._num_slots, self._start = slabs, num_slots, 0
-
-    def _empty_slab(self, name: str, num_slots: int) -> Tensor:
-        field = self._layout.fields[name]
-        dtype = self._dtype if field.dtype is None else getattr(torch, field.dtype)
-        shape = (self._layout.num_layers, num_slots, self._layout.tokens_per_latent, *field.shape)
-        assert prod(shape) > 0, "an empty layout holds nothing"
-        return torch.empty(shape, device=self._device, dtype=dtype)
 
     def _close_holes(self, kept: list[int]) -> None:
         """Moves runs of kept latents so that they lie side by side from `start`."""

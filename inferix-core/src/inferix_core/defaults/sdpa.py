@@ -14,6 +14,9 @@ from torch.nn import functional
 from inferix_core.contracts.attention import Probe, Segment
 from inferix_core.specs import ComponentConfig
 
+_ALIGNMENT = 64
+"""Bytes: the widest vectors of a CPU. Fresh tensors lie at a multiple of it, and so do most pages."""
+
 
 class SdpaBackend:
     """Runs on every device and dtype that torch has a kernel for; several segments are concatenated."""
@@ -44,9 +47,11 @@ class SdpaBackend:
 
 
 def _joined(segments: Sequence[Segment], name: str) -> Tensor:
-    if len(segments) == 1:
-        return segments[0][name]
-    return torch.cat([segment[name] for segment in segments], dim=1)
+    """All tokens in one tensor, which lies as a fresh one does: where it lies changes the last bits of products."""
+    if len(segments) > 1:
+        return torch.cat([segment[name] for segment in segments], dim=1)
+    whole = segments[0][name]
+    return whole if whole.data_ptr() % _ALIGNMENT == 0 else whole.clone()
 
 
 def _attention_with_lse(q: Tensor, k: Tensor, v: Tensor, *, scale: float) -> tuple[Tensor, Tensor]:

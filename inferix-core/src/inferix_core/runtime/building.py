@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from inferix_core.errors import ConfigError, PluginError, UnsupportedError
+from inferix_core.runtime.coded import CodedStore
 from inferix_core.runtime.loop import Parts
 from inferix_core.specs import Kind
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from inferix_core.catalog import Catalog
     from inferix_core.configuration import ResolvedConfig, Selected
     from inferix_core.contracts.decoder import Decoder
+    from inferix_core.contracts.kv import KVCodec, KVStore
     from inferix_core.contracts.model import Model
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -62,22 +65,24 @@ def build_parts(
     config: ResolvedConfig, catalog: Catalog, *, device: torch.device, dtype: torch.dtype
 ) -> tuple[Parts, Decoder]:
     """Everything the loop needs, and the decoder. Cheap components come first, weights last."""
-    for kind in (Kind.KV_CODEC, Kind.PARALLEL):
-        if config.selected(kind) is not None:
-            raise UnsupportedError(f"This version of inferix-core does not apply a {kind.noun} yet; leave it out.")
+    if config.selected(Kind.PARALLEL) is not None:
+        raise UnsupportedError("This version of inferix-core does not apply a parallel strategy yet; leave it out.")
+    window_relative = _is_window_relative(config)
     planner = build(config.required(Kind.PLANNER))
     solver = build(config.required(Kind.SOLVER))
     policy = build(config.required(Kind.KV_POLICY))
+    capacity = policy.capacity(planner.num_block_latents)
+    _check_bound(config, capacity)
     backend = build(config.required(Kind.ATTENTION))
     profilers = tuple(build(selected) for selected in config.profilers)
     model = _build_model(config, device=device, dtype=dtype)
     decoder = build(config.required(Kind.DECODER), geometry=model.geometry, device=device, dtype=dtype)
-    store = build(
-        config.required(Kind.KV_STORE),
-        layout=model.layout,
-        capacity=policy.capacity(planner.num_block_latents),
+    store = _build_store(
+        config,
+        model,
+        capacity=capacity,
+        num_in_flight=planner.num_block_latents,
         device=device,
-        dtype=model.dtype,
     )
     parts = Parts(
         model=model,
@@ -89,8 +94,70 @@ def build_parts(
         relay=catalog.relay(profilers),
         device=device,
         profilers=profilers,
+        needs_relevance="relevance" in config.required(Kind.KV_POLICY).component.spec.provides,
+        window_relative=window_relative,
     )
     return parts, decoder
+
+
+def with_kv(parts: Parts, config: ResolvedConfig) -> Parts:
+    """The same model with the store, policy, codec and positions of another configuration; for benches."""
+    policy = build(config.required(Kind.KV_POLICY))
+    num_in_flight = parts.planner.num_block_latents
+    store = _build_store(
+        config,
+        parts.model,
+        capacity=policy.capacity(num_in_flight),
+        num_in_flight=num_in_flight,
+        device=parts.device,
+    )
+    return replace(
+        parts,
+        store=store,
+        policy=policy,
+        needs_relevance="relevance" in config.required(Kind.KV_POLICY).component.spec.provides,
+        window_relative=_is_window_relative(config),
+    )
+
+
+def _is_window_relative(config: ResolvedConfig) -> bool:
+    """Whether keys are rotated when they are read. Raises `UnsupportedError` where the model does not allow it."""
+    if config.run.kv.positions == "absolute":
+        return False
+    if "window-relative" not in config.required(Kind.MODEL).component.spec.provides:
+        raise UnsupportedError(
+            f"kv.positions = 'window-relative' was asked for, but the model '{config.model.name}' does not provide "
+            "'window-relative'. Use 'absolute'."
+        )
+    return True
+
+
+def _check_bound(config: ResolvedConfig, capacity: int | None) -> None:
+    """Raises `ConfigError`, before weights are read, where a store of fixed size is to hold any number of latents."""
+    store, policy = config.required(Kind.KV_STORE).component, config.required(Kind.KV_POLICY).component
+    if capacity is None and "bounded" in store.spec.provides:
+        raise ConfigError(
+            f"kv.store: '{store.name}' has room for a fixed number of latents, but the KV policy '{policy.name}', as "
+            "it is configured, keeps any number. Choose a policy with a bound, e.g. window or sink-window, or a store "
+            "that grows, e.g. dense or paged."
+        )
+
+
+def _build_store(
+    config: ResolvedConfig, model: Model, *, capacity: int | None, num_in_flight: int, device: torch.device
+) -> KVStore:
+    """The store; where a codec is chosen, one for exact pages and one for encoded ones behind one contract."""
+    selected = config.required(Kind.KV_STORE)
+    environment: dict[str, Any] = {"device": device, "dtype": model.dtype}
+    chosen = config.selected(Kind.KV_CODEC)
+    if chosen is None or "identity" in chosen.component.spec.provides:
+        store: KVStore = build(selected, layout=model.layout, capacity=capacity, **environment)
+        return store
+    codec: KVCodec = build(chosen, layout=model.layout, dtype=model.dtype)
+    num_exact = codec.num_exact_sink_latents + codec.num_exact_recent_latents + num_in_flight
+    exact = build(selected, layout=model.layout, capacity=num_exact, **environment)
+    encoded = build(selected, layout=codec.layout, capacity=capacity, **environment)
+    return CodedStore(exact, encoded, codec, layout=model.layout)
 
 
 def _build_model(config: ResolvedConfig, *, device: torch.device, dtype: torch.dtype) -> Model:

@@ -5,7 +5,7 @@ Letters: B worlds, N tokens of the pass, H heads, D head dim.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -13,22 +13,37 @@ import torch
 from torch import Tensor
 
 from inferix_core.contracts.attention import AttentionBackend, Segment
-from inferix_core.contracts.kv import KVCache, KVPolicy
+from inferix_core.contracts.kv import KVCache
 from inferix_core.contracts.model import Conditions, Rotary
 from inferix_core.plan import Entry, Pass
+from inferix_core.runtime.ranges import ranges_of
+from inferix_core.runtime.relevance import MeansCollector
+from inferix_core.runtime.sight import Relevance, Sight
+
+_NO_RELEVANCE: Relevance = {}
+_Prepare = Callable[["_View", Tensor, list[Segment]], tuple[Tensor, list[Segment]]]
 
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """What one entry of one world sees, worked out once for all layers."""
+    """What one entry of one world sees, worked out once for all layers.
+
+    `places` are those of the entry's own latents among all that it sees, counted from the earliest.
+    """
 
     tokens: slice
     stored: tuple[range, ...]
     drafts: tuple[slice, ...]
+    places: tuple[int, ...]
 
 
 class PassContext:
-    """One pass of a batch of worlds. `caches[b]` holds the pages of world `b`."""
+    """One pass of a batch of worlds. `caches[b]` holds the pages of world `b`.
+
+    `relevance[b][e]` are the scores that entry `e` of world `b` is shown by, `collectors[b]` gathers the means of what
+    world `b` commits. Where `window_relative` is set, keys are kept unrotated and rotated when they are read, by
+    their place among what the entry sees.
+    """
 
     def __init__(
         self,
@@ -36,21 +51,30 @@ class PassContext:
         *,
         caches: Sequence[KVCache],
         conditions: Sequence[Sequence[Conditions]],
-        policy: KVPolicy,
+        sight: Sight,
         backend: AttentionBackend,
         tokens_per_latent: int,
+        window_relative: bool = False,
+        relevance: Sequence[Sequence[Relevance]] | None = None,
+        collectors: Sequence[MeansCollector | None] = (),
     ) -> None:
         self.caches = caches
         self.conditions = conditions
         self.backend = backend
+        self.tokens_per_latent = tokens_per_latent
+        self.window_relative = window_relative
+        self.collectors = collectors
         self.positions = [
             [entry.first_position + i for entry in one.entries for i in range(len(entry.latents))] for one in passes
         ]
         self.spans = _token_spans(passes[0].entries, tokens_per_latent)
         self.writes = [_writes(one.entries, self.spans) for one in passes]
         self.views = [
-            [_view(entry, one.entries, self.spans, cache, policy) for entry in one.entries]
-            for one, cache in zip(passes, caches, strict=True)
+            [
+                _view(entry, one.entries, self.spans, cache, sight, relevance[b][e] if relevance else _NO_RELEVANCE)
+                for e, entry in enumerate(one.entries)
+            ]
+            for b, (one, cache) in enumerate(zip(passes, caches, strict=True))
         ]
 
     def at(self, layer: int) -> LayerView:
@@ -59,7 +83,7 @@ class PassContext:
 
 
 class LayerView:
-    """Implements `LayerContext` for one layer of one pass."""
+    """Implements `CompressedLayerContext` for one layer of one pass."""
 
     __slots__ = ("_layer", "_pass")
 
@@ -69,19 +93,32 @@ class LayerView:
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, *, rotary: Rotary | None) -> Tensor:
         """See `LayerContext.attend`."""
-        if rotary is not None:
+        for b, collector in enumerate(self._pass.collectors):
+            if collector is not None:
+                collector.add(q[b], k[b])
+        prepare = None
+        if rotary is not None and self._pass.window_relative:
+            prepare = self._rotated_by_place(rotary)
+        elif rotary is not None:
             q = rotary.rotate(q, self._pass.positions)
             k = rotary.rotate(k, self._pass.positions)
-        scale = q.shape[-1] ** -0.5
-        results = []
-        for b, cache in enumerate(self._pass.caches):
-            for tokens, latents in self._pass.writes[b]:
-                cache.write(self._layer, latents, {"k": k[b, tokens], "v": v[b, tokens]})
-            for view in self._pass.views[b]:
-                segments = cache.segments(self._layer, view.stored) if view.stored else []
-                segments += [_slice(k, v, b, tokens) for tokens in view.drafts]
-                results.append(self._pass.backend.attend(q[b : b + 1, view.tokens], segments, scale=scale)[0])
-        return _assembled(results, batch=q.shape[0])
+        return self._attended(q, {"k": k, "v": v}, scale=q.shape[-1] ** -0.5, prepare=prepare)
+
+    def attend_compressed(
+        self,
+        q: Tensor,
+        fields: Mapping[str, Tensor],
+        *,
+        expand: Callable[[Segment], tuple[Tensor, Tensor]],
+        scale: float,
+    ) -> Tensor:
+        """See `CompressedLayerContext.attend_compressed`."""
+
+        def expanded(_: _View, queries: Tensor, segments: list[Segment]) -> tuple[Tensor, list[Segment]]:
+            pairs = [expand(segment) for segment in segments]
+            return queries, [{"k": keys, "v": values} for keys, values in pairs]
+
+        return self._attended(q, fields, scale=scale, prepare=expanded)
 
     def attend_conditions(
         self, q: Tensor, parts: Sequence[str], project: Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -94,6 +131,35 @@ class LayerView:
                 segments = self._projected(conditions, parts, project)
                 results.append(self._pass.backend.attend(q[b : b + 1, tokens], segments, scale=scale)[0])
         return _assembled(results, batch=q.shape[0])
+
+    def _attended(self, q: Tensor, fields: Mapping[str, Tensor], *, scale: float, prepare: _Prepare | None) -> Tensor:
+        """Writes what the pass's tokens keep, and attends to all that each entry sees."""
+        results = []
+        for b, cache in enumerate(self._pass.caches):
+            for tokens, latents in self._pass.writes[b]:
+                cache.write(self._layer, latents, {name: rows[b, tokens] for name, rows in fields.items()})
+            for view in self._pass.views[b]:
+                segments = cache.segments(self._layer, view.stored) if view.stored else []
+                segments += [{name: rows[b : b + 1, span] for name, rows in fields.items()} for span in view.drafts]
+                queries = q[b : b + 1, view.tokens]
+                if prepare is not None:
+                    queries, segments = prepare(view, queries, segments)
+                results.append(self._pass.backend.attend(queries, segments, scale=scale)[0])
+        return _assembled(results, batch=q.shape[0])
+
+    def _rotated_by_place(self, rotary: Rotary) -> _Prepare:
+        """Rotates an entry's queries, and the keys that it sees, as if the earliest of these latents were the first."""
+
+        def rotated(view: _View, queries: Tensor, segments: list[Segment]) -> tuple[Tensor, list[Segment]]:
+            result: list[Segment] = []
+            start = 0
+            for segment in segments:
+                end = start + segment["k"].shape[1] // self._pass.tokens_per_latent
+                result.append({**segment, "k": rotary.rotate(segment["k"], [range(start, end)])})
+                start = end
+            return rotary.rotate(queries, [view.places]), result
+
+        return rotated
 
     def _projected(
         self, conditions: Conditions, parts: Sequence[str], project: Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -131,37 +197,35 @@ def _writes(entries: Sequence[Entry], spans: Sequence[slice]) -> list[tuple[slic
     return writes
 
 
-def _view(entry: Entry, entries: Sequence[Entry], spans: Sequence[slice], cache: KVCache, policy: KVPolicy) -> _View:
+def _view(
+    entry: Entry,
+    entries: Sequence[Entry],
+    spans: Sequence[slice],
+    cache: KVCache,
+    sight: Sight,
+    relevance: Relevance,
+) -> _View:
     tokens = next(span for other, span in zip(entries, spans, strict=True) if other is entry)
     peers = [other for other in entries if _sees(entry, other)]
     if not entry.reads_cache:
         drafts = tuple(span for other, span in zip(entries, spans, strict=True) if other in peers)
-        return _View(tokens, (), drafts)
+        return _View(tokens, (), drafts, _places(entry, [latent for other in peers for latent in other.latents]))
     in_pass = {latent for other in peers if other.reads_cache for latent in other.latents}
     passing = {latent for other in entries if other.reads_cache for latent in other.latents}
     available = sorted({*in_pass, *(x for x in cache.held if x not in passing and x < entry.latents.stop)})
-    return _View(tokens, tuple(_ranges(policy.visible(entry, available))), ())
+    visible = sight.visible(entry, available, relevance)
+    return _View(tokens, tuple(ranges_of(visible)), (), _places(entry, visible))
+
+
+def _places(entry: Entry, visible: Sequence[int]) -> tuple[int, ...]:
+    own = set(entry.latents)
+    return tuple(place for place, latent in enumerate(visible) if latent in own)
 
 
 def _sees(entry: Entry, other: Entry) -> bool:
     if entry.sees is not None:
         return other is entry or (other.block in entry.sees and other.reads_cache == entry.reads_cache)
     return other is entry or (entry.reads_cache and other.reads_cache and other.block <= entry.block)
-
-
-def _ranges(latents: Sequence[int]) -> list[range]:
-    """Ascending numbers as the fewest contiguous ranges."""
-    ranges: list[range] = []
-    for latent in latents:
-        if ranges and ranges[-1].stop == latent:
-            ranges[-1] = range(ranges[-1].start, latent + 1)
-        else:
-            ranges.append(range(latent, latent + 1))
-    return ranges
-
-
-def _slice(k: Tensor, v: Tensor, batch: int, tokens: slice) -> Segment:
-    return {"k": k[batch : batch + 1, tokens], "v": v[batch : batch + 1, tokens]}
 
 
 def _assembled(results: list[Tensor], *, batch: int) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from inferix_core.runtime.building import build_parts, choose_device, choose_dty
 from inferix_core.runtime.finished import Finished
 from inferix_core.runtime.frames import to_uint8
 from inferix_core.runtime.lockstep import plan_shape
+from inferix_core.runtime.log import SeedRecord
 from inferix_core.runtime.loop import Loop, Parts
 from inferix_core.runtime.noise import CounterNoise, NoiseSource
 from inferix_core.runtime.state import WorldState
@@ -46,15 +48,17 @@ class Engine:
         decoder: Decoder,
         *,
         seed: int = 0,
+        num_rewind_blocks: int = 0,
         threads: Threads | None = None,
         config: ResolvedConfig | None = None,
         catalog: Catalog | None = None,
     ) -> None:
-        """From components that stand already; `seed` is the default of new worlds."""
+        """From components that stand already; `seed` and `num_rewind_blocks` are those of new worlds."""
         self._threads = threads or Threads()
         self._parts = parts
         self._decoder = decoder
         self._seed = seed
+        self._num_rewind_blocks = num_rewind_blocks
         self._config = config
         self._catalog = catalog
         self._loop = Loop(parts)
@@ -67,7 +71,15 @@ class Engine:
         dtype = choose_dtype(config.run.dtype, device)
         parts, decoder = build_parts(config, catalog, device=device, dtype=dtype)
         threads = Threads(network=config.run.num_threads, decoder=config.run.num_decoder_threads)
-        return cls(parts, decoder, seed=config.run.seed, threads=threads, config=config, catalog=catalog)
+        return cls(
+            parts,
+            decoder,
+            seed=config.run.seed,
+            num_rewind_blocks=config.run.world.num_rewind_blocks,
+            threads=threads,
+            config=config,
+            catalog=catalog,
+        )
 
     @classmethod
     def load(
@@ -114,6 +126,21 @@ class Engine:
         return self._config
 
     @property
+    def catalog(self) -> Catalog | None:
+        """What is installed, if the engine was built from it."""
+        return self._catalog
+
+    @property
+    def num_rewind_blocks(self) -> int:
+        """How many blocks a world can be rewound by."""
+        return self._num_rewind_blocks
+
+    @property
+    def num_kv_bytes(self) -> int:
+        """Bytes of device memory that the keys and values of all worlds take, shared pages counted once."""
+        return self._parts.store.num_bytes
+
+    @property
     def profilers(self) -> tuple[Profiler, ...]:
         """The configured profilers, in the order of the configuration, for spans and metrics of one's own."""
         return self._parts.profilers
@@ -143,21 +170,62 @@ class Engine:
         with, copied; `num_blocks` is the horizon for planners that need one; `noise` replaces the seeded noise.
         Raises `ConfigError`, `SignalError` or, for a prefix or horizon that cannot be planned, `PlanError`.
         """
-        seed = self._seed if seed is None else seed
-        if not 0 <= seed <= _MAX_SEED:
-            raise ConfigError(f"Seeds go from 0 to 2**64 - 1; found {seed}.")
+        seed = self._seed if seed is None else _checked_seed(seed)
         if num_blocks is not None and num_blocks < 1:
             raise ConfigError(f"A world has at least 1 block; num_blocks = {num_blocks} was asked for.")
         if prefix is not None:
             prefix = self._checked_prefix(prefix)
-        state = WorldState(
-            id=f"world-{next(self._ids)}", noise=noise or CounterNoise(seed), prefix=prefix, horizon=num_blocks
-        )
+        state = WorldState(id=self.next_id(), noise=noise or CounterNoise(seed), prefix=prefix, horizon=num_blocks)
+        if noise is None:
+            state.log.add(SeedRecord(0, seed))
         self._parts.planner.plan(state.progress)  # what cannot be planned is said now, not at the first step
-        world = World(self, state)
         if prompt is not None:
-            world.send(Signal(prompt=prompt))
+            self.queue_signal(state, Signal(prompt=prompt))
+        return self.world_of(state)
+
+    def world_of(self, state: WorldState) -> World:
+        """The world with that state, which must not belong to another; it can be rewound to this moment."""
+        world = World(self, state)
+        if (boundary := world.journal.boundary(state)) is not None:
+            world.journal.keep(boundary)
         return world
+
+    def next_id(self) -> str:
+        """A name that no world of this engine has had."""
+        return f"world-{next(self._ids)}"
+
+    def fork_world(self, world: World, num_children: int, *, seeds: Sequence[int] | None = None) -> list[World]:
+        """See `World.fork`."""
+        if num_children < 1:
+            raise ConfigError(f"A world is forked into at least 1 child; {num_children} were asked for.")
+        if seeds is not None and len(seeds) != num_children:
+            raise ConfigError(f"{num_children} children were asked for with {len(seeds)} seeds. Give one for each.")
+        children: list[World] = []
+        try:
+            for index in range(num_children):
+                state = replace(world.state.fork(), id=self.next_id())
+                if seeds is not None:
+                    seed = _checked_seed(seeds[index])
+                    state.noise = CounterNoise(seed)
+                    state.log.add(SeedRecord(state.num_finished, seed))
+                children.append(self.world_of(state))
+        except BaseException:
+            for child in children:
+                child.close()
+            raise
+        return children
+
+    def load_world(self, path: str | Path) -> World:
+        """The world in a file that `World.save` wrote, as it was: going on gives the frames that it would have made.
+
+        The world may have lain in another store; its codec must be the engine's, or the engine must keep pages as they
+        are. Raises `WorldFileError` for a file that is damaged, of an unknown version, or of another model, naming
+        what is wrong, before anything is loaded; `UnsupportedError` for pages of a codec that cannot go back;
+        `CapacityError` where there is no room. Then the engine is as it was.
+        """
+        from inferix_core.runtime.saving import load_world
+
+        return load_world(self, Path(path))
 
     def check_signal(self, signal: Signal) -> None:
         """Raises `SignalError` if the model does not understand the signal."""
@@ -188,6 +256,7 @@ class Engine:
             for indices in _grouped(plans):
                 made = self._step_group([states[i] for i in indices], [plans[i] for i in indices], transaction)
                 blocks.update(zip(indices, made, strict=True))
+            _keep_boundaries(worlds)
         for block in blocks.values():
             self._parts.relay.frames(block)
         return [world.after_surplus(blocks[index]) for index, world in enumerate(worlds)]
@@ -249,10 +318,13 @@ class Engine:
         if len(block.span) == 0:
             size = (0, self.geometry.frame_height, self.geometry.frame_width, 3)
             pixels = torch.empty(size, dtype=torch.uint8)
+            state.log.add_block(block.block, pixels)
             return Block(block.block, pixels, block.span, block.signal_ids, timings, state.id)
         with timings.span("decode", world_id=state.id), cpu_threads(self._threads.decoder):
             frames, state.decoder_state = self._decoder.decode(block.latents, state.decoder_state)
             pixels = to_uint8(frames if block.frames is None else frames[block.frames])
+        state.num_frames += len(pixels)
+        state.log.add_block(block.block, pixels)
         return Block(block.block, pixels, block.span, block.signal_ids, timings, state.id)
 
     def _checked_prefix(self, prefix: Tensor) -> Tensor:
@@ -262,6 +334,27 @@ class Engine:
                 f"A prefix is latents of shape [L, {', '.join(map(str, expected))}]; found {list(prefix.shape)}."
             )
         return prefix.detach().to(self._parts.device, self._parts.model.latent_dtype, copy=True)
+
+
+def _checked_seed(seed: int) -> int:
+    if not 0 <= seed <= _MAX_SEED:
+        raise ConfigError(f"Seeds go from 0 to 2**64 - 1; found {seed}.")
+    return seed
+
+
+def _keep_boundaries(worlds: Sequence[World]) -> None:
+    """Enters the boundary that every world has reached into its journal, or none of them."""
+    made: list[WorldState | None] = []
+    try:
+        made.extend(world.journal.boundary(world.state) for world in worlds)
+    except BaseException:
+        for boundary in made:
+            if boundary is not None:
+                boundary.close()
+        raise
+    for world, boundary in zip(worlds, made, strict=True):
+        if boundary is not None:
+            world.journal.keep(boundary)
 
 
 def _grouped(plans: Sequence[Sequence[Op]]) -> list[list[int]]:

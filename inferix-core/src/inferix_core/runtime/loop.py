@@ -19,11 +19,13 @@ from inferix_core.plan import Emit, Entry, Op, Pass, Prefill, Restart, Update
 from inferix_core.runtime import steering
 from inferix_core.runtime.context import PassContext
 from inferix_core.runtime.finished import Finished, emit
+from inferix_core.runtime.relevance import Means, MeansCollector
+from inferix_core.runtime.sight import Relevance, Sight
 from inferix_core.runtime.state import FlyingBlock, WorldState
 
 if TYPE_CHECKING:
     from inferix_core.contracts.attention import AttentionBackend
-    from inferix_core.contracts.kv import KVCache, KVPolicy, KVStore
+    from inferix_core.contracts.kv import KVCache, KVPolicy, KVStore, RelevancePolicy
     from inferix_core.contracts.model import Model
     from inferix_core.contracts.profiler import Profiler
     from inferix_core.contracts.scheduler import Planner, Solver
@@ -33,17 +35,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The components that the loop works with."""
+    """The components that the loop works with.
+
+    `needs_relevance` says that the policy chooses by content; `window_relative` that keys are rotated when they are
+    read, by their place among what a block sees, and not when they are written.
+    """
 
     model: Model
     planner: Planner
     solver: Solver
     store: KVStore
-    policy: KVPolicy
+    policy: KVPolicy | RelevancePolicy
     backend: AttentionBackend
     relay: Relay
     device: torch.device
     profilers: tuple[Profiler, ...] = ()
+    needs_relevance: bool = False
+    window_relative: bool = False
 
 
 class Loop:
@@ -51,6 +59,7 @@ class Loop:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._sight = Sight(parts.policy, needs_relevance=parts.needs_relevance)
 
     def run(
         self,
@@ -105,8 +114,8 @@ class Loop:
         latents = op.entry.latents
         if state.prefix is None or latents.stop > state.prefix.shape[0]:
             raise PlanError(f"The plan prefills latents {latents.start}–{latents.stop - 1}, which were not given.")
-        conditions, signal_ids = steering.take(state, model=self._parts.model)
         block = op.entry.block
+        conditions, signal_ids = steering.take(state, block=block, model=self._parts.model)
         state.flying[block] = FlyingBlock(state.prefix[latents.start : latents.stop], conditions, signal_ids)
         return Pass((op.entry,), commits=(block,), finishes=(block,), cache=op.cache)
 
@@ -126,8 +135,9 @@ class Loop:
         with timings.span("commit" if passes[0].is_clean_only else "pass"):
             caches = [self._begin_kv(state, one, transaction) for state, one in zip(states, passes, strict=True)]
             run = PassRun([state.id for state in states], passes)
+            collectors = [self._collector(one) for one in passes]
             with self._parts.relay.run_pass(run):
-                prediction = self._forward(states, passes, caches)
+                prediction = self._forward(states, passes, caches, collectors)
             for b, (state, one) in enumerate(zip(states, passes, strict=True)):
                 if prediction is not None:
                     _gather(state, one.entries, prediction[b])
@@ -137,6 +147,8 @@ class Loop:
                     latents = _latents_of(block, one.entries)
                     transaction.commit(caches[b], latents)
                     _remember(state, block, latents)
+                if (collector := collectors[b]) is not None:
+                    state.means[one.cache] = collector.added_to(state.means.get(one.cache, Means()))
                 for block in one.finishes:
                     flying = state.flying.pop(block)
                     finished[b].append(
@@ -146,7 +158,11 @@ class Loop:
                         state.clean[block] = flying
 
     def _forward(
-        self, states: Sequence[WorldState], passes: Sequence[Pass], caches: Sequence[KVCache]
+        self,
+        states: Sequence[WorldState],
+        passes: Sequence[Pass],
+        caches: Sequence[KVCache],
+        collectors: Sequence[MeansCollector | None],
     ) -> Tensor | None:
         """The prediction `[B, L, C, h, w]`, None if nobody uses it."""
         model = self._parts.model
@@ -156,9 +172,15 @@ class Loop:
             passes,
             caches=caches,
             conditions=conditions,
-            policy=self._parts.policy,
+            sight=self._sight,
             backend=self._parts.backend,
             tokens_per_latent=model.layout.tokens_per_latent,
+            window_relative=self._parts.window_relative,
+            relevance=[
+                [block.relevance.get(one.cache, {}) for block in of_world]
+                for of_world, one in zip(blocks, passes, strict=True)
+            ],
+            collectors=collectors,
         )
         pass_input = PassInput(
             latents=_stacked([[block.latents for block in of_world] for of_world in blocks]),
@@ -180,7 +202,7 @@ class Loop:
             return
         level = self._parts.planner.levels[0]
         noise = self._noise(state, entry.latents, level.index)
-        conditions, signal_ids = steering.take(state, model=self._parts.model)
+        conditions, signal_ids = steering.take(state, block=entry.block, model=self._parts.model)
         state.flying[entry.block] = FlyingBlock(noise, conditions, signal_ids)
 
     def _begin_kv(self, state: WorldState, one: Pass, transaction: Transaction) -> KVCache:
@@ -193,11 +215,34 @@ class Loop:
             known = (*held, *cache.reserved)
             if not entry.reads_cache or entry.latents.start in known:
                 continue
-            keep = set(self._parts.policy.retained(held, entry.latents))
+            relevance = self._relevance(state, one.cache, entry.block)
+            keep = set(self._sight.retained(held, entry.latents, relevance))
             if len(keep) < len(held):
                 cache.drop([latent for latent in held if latent not in keep])
             transaction.reserve(cache, entry.latents)
         return cache
+
+    def _relevance(self, state: WorldState, cache: str, block: int) -> Relevance:
+        """The scores that a block is shown by in a cache for all its passes, worked out when it begins there."""
+        if not self._parts.needs_relevance:
+            return {}
+        blocks = state.flying if block in state.flying else state.clean
+        scores = state.means.get(cache, Means()).scores()
+        blocks[block] = replace(blocks[block], relevance={**blocks[block].relevance, cache: scores})
+        return scores
+
+    def _collector(self, one: Pass) -> MeansCollector | None:
+        """What gathers the means of the pages that a pass commits, where the policy asks for them."""
+        if not self._parts.needs_relevance or not one.commits:
+            return None
+        tokens_per_latent, start = self._parts.model.layout.tokens_per_latent, 0
+        parts = []
+        for entry in one.entries:
+            end = start + len(entry.latents) * tokens_per_latent
+            if entry.block in one.commits and entry.reads_cache:
+                parts.append((entry.latents, slice(start, end)))
+            start = end
+        return MeansCollector(parts)
 
     def _update(self, state: WorldState, update: Update, entries: Sequence[Entry]) -> None:
         flying = state.flying[update.block]
@@ -248,9 +293,11 @@ def _remember(state: WorldState, block: int, latents: range) -> None:
 
 
 def _forget_dropped(state: WorldState) -> None:
-    """Lets go of clean latents without pages."""
-    held = {latent for cache in state.caches.values() for latent in cache.held}
-    state.committed = {latent: clean for latent, clean in state.committed.items() if latent in held}
+    """Lets go of what belonged to pages that are gone."""
+    held = {name: cache.held for name, cache in state.caches.items()}
+    kept = {latent for latents in held.values() for latent in latents}
+    state.committed = {latent: clean for latent, clean in state.committed.items() if latent in kept}
+    state.means = {name: means.of(held[name]) for name, means in state.means.items()}
 
 
 def _block(state: WorldState, entry: Entry) -> FlyingBlock:

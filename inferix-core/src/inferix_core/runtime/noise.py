@@ -31,6 +31,11 @@ class CounterNoise:
         """`seed` is in [0, 2**64)."""
         self._seed = seed
 
+    @property
+    def seed(self) -> int:
+        """The seed that it was made with."""
+        return self._seed
+
     def draw(self, latents: range, *, level: int, shape: tuple[int, ...]) -> Tensor:
         """See `NoiseSource.draw`."""
         count = prod(shape)

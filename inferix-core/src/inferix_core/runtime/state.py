@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from inferix_core.plan import Progress
+from inferix_core.runtime.log import WorldLog
+from inferix_core.runtime.relevance import Means
 from inferix_core.signals import Signal
 
 if TYPE_CHECKING:
@@ -14,17 +17,22 @@ if TYPE_CHECKING:
     from inferix_core.contracts.kv import KVCache
     from inferix_core.contracts.model import Conditions
     from inferix_core.runtime.noise import NoiseSource
+    from inferix_core.runtime.sight import Relevance
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FlyingBlock:
-    """A block that has begun and is not finished: latents `[L, C, h, w]`, solver history, conditions."""
+    """A block that has begun and is not finished: latents `[L, C, h, w]`, solver history, conditions.
+
+    `relevance` holds, for each cache, the scores that its policy was given when the block began there.
+    """
 
     latents: Tensor
     conditions: Conditions
     signal_ids: tuple[str, ...]
     history: Any = None
     gathered: Tensor | None = None
+    relevance: Mapping[str, Relevance] = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)
@@ -32,8 +40,9 @@ class WorldState:
     """The live state of one simulation; tensors in it are never modified in place.
 
     `flying` holds the blocks in flight, `clean` the finished blocks that have not been committed yet,
-    `committed` the clean latents `[C, h, w]` of every page that is held. `pending` are the signals that no
-    block reflects yet, and `upcoming` the conditions that they ask for.
+    `committed` the clean latents `[C, h, w]` of every page that is held, `means` what a policy that chooses by
+    content needs of each cache's pages. `pending` are the signals that no block reflects yet, and `upcoming` the
+    conditions that they ask for. `script` are signals that a replay has for blocks to come.
     """
 
     id: str
@@ -49,6 +58,10 @@ class WorldState:
     upcoming: Conditions | None = None
     decoder_state: Any = None
     num_finished: int = 0
+    num_frames: int = 0
+    means: dict[str, Means] = field(default_factory=dict)
+    log: WorldLog = field(default_factory=WorldLog)
+    script: Mapping[int, Sequence[Signal]] = field(default_factory=dict)
 
     @property
     def progress(self) -> Progress:
@@ -57,17 +70,42 @@ class WorldState:
         return Progress(self.num_finished, num_prefix_latents, self.horizon)
 
     def snapshot(self) -> WorldState:
-        """The state now, to go back to when a step fails. Shares tensors and caches."""
+        """The state now, to go back to. Shares tensors and caches."""
         return replace(
             self,
             pending=list(self.pending),
+            caches=dict(self.caches),
             flying=dict(self.flying),
             clean=dict(self.clean),
             committed=dict(self.committed),
+            means=dict(self.means),
+            log=self.log.copy(),
         )
 
+    def fork(self) -> WorldState:
+        """The same state with caches of its own, whose pages are shared where the store can.
+
+        Raises `CapacityError` or `UnsupportedError`, and then leaves nothing behind.
+        """
+        forked: dict[str, KVCache] = {}
+        try:
+            for name, cache in self.caches.items():
+                forked[name] = cache.fork()
+        except BaseException:
+            for cache in forked.values():
+                cache.close()
+            raise
+        return replace(self.snapshot(), caches=forked)
+
     def restore(self, snapshot: WorldState) -> None:
-        """Goes back to a snapshot; caches are left to the caller."""
-        self.pending, self.upcoming, self.conditions = snapshot.pending, snapshot.upcoming, snapshot.conditions
-        self.flying, self.clean, self.committed = snapshot.flying, snapshot.clean, snapshot.committed
-        self.decoder_state, self.num_finished = snapshot.decoder_state, snapshot.num_finished
+        """Goes back to a snapshot; what became of its caches is the caller's business."""
+        for name in _FIELDS:
+            setattr(self, name, getattr(snapshot, name))
+
+    def close(self) -> None:
+        """Gives the caches' room back."""
+        for cache in self.caches.values():
+            cache.close()
+
+
+_FIELDS = tuple(one.name for one in fields(WorldState) if one.name not in ("id", "caches"))

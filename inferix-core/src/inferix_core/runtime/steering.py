@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from inferix_core.runtime.log import SignalRecord
 from inferix_core.signals import Signal
 
 if TYPE_CHECKING:
@@ -23,11 +24,15 @@ def queue(state: WorldState, signal: Signal, *, model: Model) -> None:
     state.pending = [*state.pending, signal]
 
 
-def take(state: WorldState, *, model: Model) -> tuple[Conditions, tuple[str, ...]]:
+def take(state: WorldState, *, block: int, model: Model) -> tuple[Conditions, tuple[str, ...]]:
     """The conditions for a block that begins now, and the ids of the signals that it is the first to reflect."""
+    for signal in state.script.get(block, ()):
+        queue(state, signal, model=model)
     conditions = state.upcoming
     if conditions is None:
         conditions = model.encode(Signal(), state.conditions)
+    for signal in state.pending:
+        state.log.add(SignalRecord(block, signal))
     signal_ids = tuple(signal.id for signal in state.pending if signal.id is not None)
     state.pending, state.upcoming, state.conditions = [], None, conditions
     return conditions, signal_ids

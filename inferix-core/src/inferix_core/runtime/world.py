@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
 from inferix_core.errors import ConfigError, InferixError
 from inferix_core.events import Block
+from inferix_core.runtime.journal import Journal
+from inferix_core.runtime.log import WorldLog
 from inferix_core.runtime.state import WorldState
 from inferix_core.signals import Signal, TimedSignal
 
@@ -23,6 +26,7 @@ class World:
     def __init__(self, engine: Engine, state: WorldState) -> None:
         self._engine = engine
         self._state = state
+        self._journal = Journal(engine.num_rewind_blocks)
         self._surplus: Block | None = None
         self._closed = False
 
@@ -43,7 +47,7 @@ class World:
 
     @property
     def num_kv_bytes(self) -> int:
-        """Bytes of device memory that the world's keys and values take."""
+        """Bytes of device memory that the world's keys and values take; forks may have some of them in common."""
         return sum(cache.num_bytes for cache in self._state.caches.values())
 
     @property
@@ -86,11 +90,63 @@ class World:
             return block
         return replace(block, frames=torch.cat([surplus.frames, block.frames]))
 
+    @property
+    def surplus(self) -> Block | None:
+        """The frames that the last run left over of a block, for saving."""
+        return self._surplus
+
+    def put_back(self, surplus: Block) -> None:
+        """Makes these the frames that the last run left over, for loading."""
+        self._surplus = surplus
+
+    @property
+    def log(self) -> WorldLog:
+        """What happened to the world: its signals with the blocks they reached, and a hash for each block."""
+        return self.state.log
+
+    @property
+    def journal(self) -> Journal:
+        """The boundaries that the world can be rewound to, for the engine."""
+        return self._journal
+
+    def fork(self, num_children: int = 1, *, seeds: Sequence[int] | None = None) -> list[World]:
+        """Worlds that go on from here, each on its own.
+
+        They share this world's pages, where the store can, its decoder state and its conditions. `seeds`, one for each
+        child, give the noise of what is still to come; without them children differ only by what they are told.
+        Frames that a run left over stay with this world. A child can be rewound to this point, not beyond it.
+        Raises `UnsupportedError` where the store cannot fork, `CapacityError` where it lacks room for a copy, and
+        `ConfigError`; then there are no children.
+        """
+        return self._engine.fork_world(self, num_children, seeds=seeds)
+
+    def rewind(self, num_blocks: int) -> None:
+        """Goes back to when `num_blocks` blocks were finished; what was told to the world since then is forgotten.
+
+        Going on gives the same frames as never having gone on. Frames that a run left over are given up. Raises
+        `UnsupportedError` where the journal (`world.num_rewind_blocks`) does not reach, and then changes nothing.
+        """
+        state = self.state
+        earlier = self._journal.state_at(num_blocks, num_finished=state.num_finished)
+        self._state, self._surplus = earlier, None
+        state.close()
+
+    def save(self, path: str | Path) -> None:
+        """Writes the world to one file, from which `Engine.load_world` goes on; see there.
+
+        The file is complete or not there: an earlier one under that name stays until then. Raises `OutputError` where
+        it cannot be written, `UnsupportedError` for a world whose noise is not its seed's, or whose decoder or solver
+        carries on what is no plain data. The journal is not saved.
+        """
+        from inferix_core.runtime.saving import save_world  # a world that is never saved needs none of it
+
+        save_world(self, Path(path))
+
     def close(self) -> None:
         """Gives the world's memory back. Safe to call twice."""
         if not self._closed:
-            for cache in self._state.caches.values():
-                cache.close()
+            self._journal.close()
+            self._state.close()
         self._closed = True
 
     def __enter__(self) -> World:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import ClassVar
+from weakref import WeakSet
 
 import torch
 from torch import Tensor
@@ -14,22 +16,12 @@ Page = dict[str, Tensor]
 """One latent of one layer: field name to `[tokens, ...]`."""
 
 
-class ToyStore:
-    """Makes caches of at most `max_latents` latents. Provides "fork"."""
-
-    def __init__(self, *, max_latents: int | None = None) -> None:
-        self._max_latents = max_latents
-
-    def create(self) -> ToyCache:
-        """See `KVStore.create`."""
-        return ToyCache(max_latents=self._max_latents)
-
-
 class ToyCache:
     """Pages and drafts by latent, then by layer. Every read copies."""
 
-    def __init__(self, *, max_latents: int | None) -> None:
-        self.max_latents = max_latents
+    def __init__(self, store: ToyStore) -> None:
+        self.store = store
+        store.caches.add(self)
         self.pages: dict[int, dict[int, Page]] = {}
         self.committed: set[int] = set()
 
@@ -46,15 +38,14 @@ class ToyCache:
     @property
     def num_bytes(self) -> int:
         """See `KVCache.num_bytes`."""
-        return sum(
-            tensor.nbytes for layers in self.pages.values() for page in layers.values() for tensor in page.values()
-        )
+        return _num_bytes(self.all_pages())
 
     def reserve(self, latents: Sequence[int]) -> None:
         """See `KVCache.reserve`."""
-        if self.max_latents is not None and len(self.pages) + len(latents) > self.max_latents:
+        most = self.store.max_latents
+        if most is not None and len(self.pages) + len(latents) > most:
             raise CapacityError(
-                f"Room for {len(latents)} more latents was asked for; {len(self.pages)} of {self.max_latents} are "
+                f"Room for {len(latents)} more latents was asked for; {len(self.pages)} of {most} are "
                 "taken. Give the toy store a larger max_latents."
             )
         self.pages.update({latent: {} for latent in latents})
@@ -86,7 +77,7 @@ class ToyCache:
 
     def fork(self) -> ToyCache:
         """See `KVCache.fork`; pages are shared, since nobody writes into them."""
-        twin = type(self)(max_latents=self.max_latents)
+        twin = type(self)(self.store)
         twin.pages = {latent: dict(self.pages[latent]) for latent in self.committed}
         twin.committed = set(self.committed)
         return twin
@@ -94,6 +85,33 @@ class ToyCache:
     def close(self) -> None:
         """See `KVCache.close`."""
         self.pages, self.committed = {}, set()
+
+    def all_pages(self) -> Iterator[Page]:
+        """The pages and drafts of every latent and layer."""
+        return (page for layers in self.pages.values() for page in layers.values())
+
+
+class ToyStore:
+    """Makes caches of at most `max_latents` latents. Provides "fork" and "shared-pages"."""
+
+    cache_type: ClassVar[type[ToyCache]] = ToyCache
+
+    def __init__(self, *, max_latents: int | None = None) -> None:
+        self.max_latents = max_latents
+        self.caches: WeakSet[ToyCache] = WeakSet()
+
+    @property
+    def num_bytes(self) -> int:
+        """See `KVStore.num_bytes`."""
+        return _num_bytes({id(page): page for cache in self.caches for page in cache.all_pages()}.values())
+
+    def create(self) -> ToyCache:
+        """See `KVStore.create`."""
+        return self.cache_type(self)
+
+
+def _num_bytes(pages: Iterable[Page]) -> int:
+    return sum(tensor.nbytes for page in pages for tensor in page.values())
 
 
 def _joined(pages: Iterable[Page]) -> Segment:

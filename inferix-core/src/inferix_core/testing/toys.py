@@ -129,6 +129,39 @@ class ToyPlanner:
         )
 
 
+class ToyStaggeredPlanner:
+    """Two blocks in flight: while one is finished the next begins, and its pages are committed a step later."""
+
+    def __init__(self, *, size: int = 2) -> None:
+        self._size = size
+        self.num_block_latents = 3 * size
+        self.levels = (Level(0, 1000.0, 1.0), Level(1, 500.0, 0.5), Level(2, 0.0, 0.0))
+
+    def plan(self, progress: Progress) -> Sequence[Op]:
+        """See `Planner.plan`."""
+        block, horizon = progress.num_finished, progress.horizon
+        if progress.num_prefix_latents:
+            raise PlanError("The staggered toy planner takes no prefix.")
+        if horizon is not None and block >= horizon:
+            return ()
+        noise, half, clean = self.levels
+        ops: list[Op] = []
+        if block == 0:
+            ops.append(Pass((self._entry(0, noise),), updates=(Update(0, noise, half),)))
+        entries, updates = [self._entry(block, half)], [Update(block, half, clean)]
+        if block > 0:
+            entries.insert(0, self._entry(block - 1, clean))
+        if horizon is None or block + 1 < horizon:
+            entries.append(self._entry(block + 1, noise))
+            updates.append(Update(block + 1, noise, half))
+        commits = (block - 1,) if block > 0 else ()
+        return (*ops, Pass(tuple(entries), updates=tuple(updates), commits=commits, finishes=(block,)))
+
+    def _entry(self, block: int, level: Level) -> Entry:
+        latents = range(block * self._size, (block + 1) * self._size)
+        return Entry(block, latents, latents.start, level)
+
+
 class ToySolver:
     """Predictions are velocities from clean to noise; every move but the last draws fresh noise."""
 

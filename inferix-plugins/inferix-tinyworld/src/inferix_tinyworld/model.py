@@ -5,8 +5,6 @@ Letters: T condition tokens.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import torch
 from inferix_core.contracts.model import Condition, Conditions
 from inferix_core.contracts.quantizer import Quantizer
@@ -24,13 +22,6 @@ from inferix_tinyworld.shipped import NETWORK, weights_path
 from inferix_tinyworld.text import WordEncoder
 
 NO_ACTION = "none"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SceneText(Condition):
-    """The text part, with the scene that it says, so that a later prompt may name only what changes."""
-
-    scene: Scene = field(default_factory=Scene)
 
 
 class TinyWorldModel(WanModel):
@@ -81,12 +72,14 @@ class TinyWorldModel(WanModel):
         if prompt is None:
             return before if before is not None else self._said(Scene())
         try:
-            return self._said(parse(prompt, default=before.scene if isinstance(before, SceneText) else None))
+            return self._said(parse(prompt, default=None if before is None else parse(before.memo)))
         except ValueError as error:
             raise SignalError(str(error)) from error
 
-    def _said(self, scene: Scene) -> SceneText:
-        return SceneText(self.encode_text(canonical(scene)).tokens, scene=scene)
+    def _said(self, scene: Scene) -> Condition:
+        """The text part; its memo is the plain prompt, so that a later prompt may name only what changes."""
+        prompt = canonical(scene)
+        return Condition(self.encode_text(prompt).tokens, memo=prompt)
 
     def _action(self, name: str) -> Condition:
         if name not in self._actions:

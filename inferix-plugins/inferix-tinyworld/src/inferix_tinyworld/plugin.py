@@ -19,7 +19,8 @@ _PRESET: Mapping[str, Any] = {
     "planner": {"use": "self-forcing", "num_block_latents": 3},
     "solver": {"use": "few-step"},
     "decoder": {"use": "tinyworld-vae"},
-    "kv": {"store": {"use": "dense"}, "policy": {"use": "window", "num_window_latents": NUM_WINDOW_LATENTS}},
+    "kv": {"store": {"use": "paged"}, "policy": {"use": "window", "num_window_latents": NUM_WINDOW_LATENTS}},
+    "world": {"num_rewind_blocks": 4},  # 3 s of video for 38 MiB, nearly all of it decoder states
 }
 
 
@@ -31,10 +32,11 @@ def inferix_models() -> Iterable[ModelSpec]:
         summary="A coloured ball or box that rolls, bounces or rests under a sky; 128x128 at 16 fps, runs on a CPU.",
         implementation="inferix_tinyworld.model:TinyWorldModel",
         config=TinyWorldConfig,
-        provides=frozenset({"quantize"}),
+        provides=frozenset({"quantize", "window-relative"}),
         preset=_PRESET,
         actions=ACTIONS,
         default_priority=10,
+        drift="inferix_tinyworld.drift:measure_drift",
     )
 
 

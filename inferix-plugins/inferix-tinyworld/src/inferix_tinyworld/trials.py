@@ -85,7 +85,7 @@ def measure_pushes(engine: Engine, trials: Sequence[Trial]) -> Counts:
 
 
 def measure_long(engine: Engine, trials: Sequence[Trial], *, seconds: float = 60.0) -> Counts:
-    """Colour and sky in the last second of long worlds."""
+    """Colour and sky in the last second of long worlds, and in how many of its frames exactly one object is seen."""
     counts: Counts = Counter()
     for trial, frames in _videos(engine, trials, num_frames=round(seconds * FPS), num_kept=FPS):
         seen = find_objects(frames)
@@ -94,6 +94,8 @@ def measure_long(engine: Engine, trials: Sequence[Trial], *, seconds: float = 60
         _count(counts, "long colour", color)
         _count(counts, "long sky", sky)
         _count(counts, "long both", color and sky)
+        counts["long one object"] += int((seen.num_objects == 1).sum())
+        counts["long one object of"] += len(frames)
     return counts
 
 

@@ -93,6 +93,20 @@ class AttentionSuite(Suite):
             assert torch.equal(found, expected), f"cut into {lengths}, the bits differ"
 
     @rule
+    def test_where_keys_lie_changes_no_bit_where_cutting_changes_none(self) -> None:
+        if CUT_INVARIANT not in self.provides:
+            return
+        q, (whole,) = self._case((24,))
+        expected, _ = self.backend().attend(q, [whole], scale=SCALE)
+        for offset in (1, 3, 8):  # elements behind an aligned address, as pages in a pool may lie
+            segment = {}
+            for name, values in whole.items():
+                room = torch.zeros(values.numel() + offset, dtype=values.dtype, device=values.device)
+                segment[name] = room[offset:].view(values.shape).copy_(values)
+            found, _ = self.backend().attend(q, [segment], scale=SCALE)
+            assert torch.equal(found, expected), f"{offset} elements further on in memory, the bits differ"
+
+    @rule
     def test_a_probe_never_raises_and_says_why_not(self) -> None:
         for device, dtype, head_dim in ((self.device, "float32", 8), ("nowhere", "complex32", 7), ("cuda", "int8", 0)):
             probe = self.backend().probe(device=device, dtype=dtype, head_dim=head_dim)

@@ -5,6 +5,7 @@ Letters: L latents, T frames.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from inferix_core.contracts.decoder import Decoder
 from inferix_core.plan import Geometry
 from inferix_core.testing.suites.base import Suite, rule
 from inferix_core.testing.suites.plain_data import copies_of, is_unchanged
+from inferix_core.worldfile.trees import copy_through_tree
 
 NUM_LATENTS = 5
 CUTS = ((1, 4), (2, 3), (4, 1), (1, 1, 1, 1, 1))
@@ -60,6 +62,13 @@ class DecoderSuite(Suite):
         assert is_unchanged(state, copies), "forks and interrupted steps go on from the state that they had"
 
     @rule
+    def test_a_state_that_was_saved_gives_the_same_frames(self) -> None:
+        latents, lengths = self._latents(0), (1,) * NUM_LATENTS
+        expected = self._decoded(latents, lengths)
+        found = self._decoded(latents, lengths, carried_on=copy_through_tree)
+        assert all(map(torch.equal, found, expected)), "a stream carries on what its state holds as plain data, no more"
+
+    @rule
     def test_latents_stay_as_they_are(self) -> None:
         decoder, latents = self.decoder(), self._latents(0)
         copies = copies_of(latents)
@@ -93,9 +102,13 @@ class DecoderSuite(Suite):
         shape = (NUM_LATENTS, *self.geometry().latent_shape)
         return torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(self.dtype)
 
-    def _decoded(self, latents: Tensor, lengths: tuple[int, ...]) -> list[Tensor]:
+    def _decoded(
+        self, latents: Tensor, lengths: tuple[int, ...], *, carried_on: Callable[[Any], Any] = lambda state: state
+    ) -> list[Tensor]:
+        """The frames of each part; `carried_on` gives what the next call is told of a state."""
         decoder, state, frames = self.decoder(), None, []
         for part in torch.split(latents, list(lengths)):
-            made, state = decoder.decode(part.clone(), state)
+            made, new_state = decoder.decode(part.clone(), state)
+            state = carried_on(new_state)
             frames.append(made)
         return frames

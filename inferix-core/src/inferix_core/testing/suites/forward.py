@@ -16,6 +16,7 @@ from inferix_core.defaults.full import FullPolicy
 from inferix_core.defaults.sdpa import SdpaBackend
 from inferix_core.plan import Entry, Level, Pass
 from inferix_core.runtime.context import PassContext
+from inferix_core.runtime.sight import Sight
 from inferix_core.specs import ComponentConfig
 
 
@@ -40,7 +41,7 @@ def forward(
         [one] * len(latents),
         caches=caches,
         conditions=of_entries,
-        policy=FullPolicy(ComponentConfig()),
+        sight=Sight(FullPolicy(ComponentConfig())),
         backend=SdpaBackend(ComponentConfig()),
         tokens_per_latent=model.layout.tokens_per_latent,
     )

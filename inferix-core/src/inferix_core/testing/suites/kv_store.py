@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import gc
+from collections.abc import Mapping, Sequence
 
 import pytest
 import torch
@@ -10,27 +11,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from inferix_core.contracts.kv import KVCache, KVStore
-from inferix_core.errors import CapacityError, UnsupportedError
+from inferix_core.contracts.attention import Segment
+from inferix_core.errors import CapacityError, ConfigError
 from inferix_core.plan import FieldShape, KVLayout
-from inferix_core.testing.suites.base import Suite, rule
-
-LAYOUT = KVLayout(num_layers=2, tokens_per_latent=3, fields={"k": FieldShape((1, 2)), "other": FieldShape((4,))})
-"""Fields that no attention knows: a store never interprets them."""
-
-PAGE_BYTES = 2 * 3 * (2 + 4) * 4
+from inferix_core.testing.suites.base import rule
+from inferix_core.testing.suites.kv_fork import KVForkRules
+from inferix_core.testing.suites.kv_pages import LAYOUT, PAGE_BYTES, add, content, reads, write
 
 
-class KVStoreSuite(Suite):
-    """Supply `store` and `small_store`. Pages are float32 and must come back bit for bit."""
+class KVStoreSuite(KVForkRules):
+    """Supply `store` and `small_store`. Pages are float32 and must come back bit for bit.
 
-    def store(self, *, layout: KVLayout, capacity: int | None) -> KVStore:
-        """A new store on the CPU for float32 pages, as the engine builds it under a policy of that capacity."""
-        raise NotImplementedError("Supply `store`: return the store that is to be tested.")
-
-    def small_store(self, *, layout: KVLayout, num_latents: int) -> KVStore:
-        """A new store whose caches have room for `num_latents` latents and no more."""
-        raise NotImplementedError("Supply `small_store`: return a store with room for `num_latents` latents.")
+    A store that declares "bounded" cannot be without a capacity, one that declares "shared-pages" keeps what forks have
+    in common once.
+    """
 
     @rule
     def test_a_new_cache_is_empty(self) -> None:
@@ -160,8 +154,88 @@ class KVStoreSuite(Suite):
         assert cache.num_bytes == 0
 
     @rule
+    def test_latents_come_in_ascending_order_however_many_ranges_are_asked_for(self) -> None:
+        cache = self._cache()
+        add(cache, range(6))
+        cache.drop([1, 2, 4])
+        add(cache, range(6, 9))
+        add(cache, range(9, 12))
+        for layer in range(LAYOUT.num_layers):
+            segments = cache.segments(layer, [range(1), range(3, 4), range(5, 8), range(10, 12)])
+            for name in LAYOUT.fields:
+                joined = torch.cat([segment[name] for segment in segments], dim=1)
+                assert torch.equal(joined[0], content([0, 3, 5, 6, 7, 10, 11], layer, name))
+
+    @rule
+    def test_fields_with_rows_of_their_own_come_back(self) -> None:
+        fields = {"codes": FieldShape((2,), dtype="uint8"), "scales": FieldShape((3,), dtype="float16", num_rows=2)}
+        written = {
+            "codes": torch.arange(2 * 3 * 2, dtype=torch.uint8).view(6, 2),
+            "scales": torch.arange(2 * 2 * 3, dtype=torch.float16).view(4, 3),
+        }
+        cache = self._cache(KVLayout(num_layers=1, tokens_per_latent=3, fields=fields))
+        cache.reserve(range(2))
+        cache.write(0, range(2), written)
+        cache.commit(range(2))
+        assert_joined(cache.segments(0, [range(2)]), written)
+        assert_joined(
+            cache.segments(0, [range(1, 2)]), {"codes": written["codes"][3:], "scales": written["scales"][2:]}
+        )
+
+    @rule
+    def test_a_store_without_a_bound_works_or_is_refused_when_it_is_built(self) -> None:
+        if "bounded" in self.provides:
+            with pytest.raises(ConfigError):
+                self.store(layout=LAYOUT, capacity=None)
+            return
+        cache = self.store(layout=LAYOUT, capacity=None).create()
+        for start in range(0, 60, 3):
+            add(cache, range(start, start + 3))
+        assert reads(cache, range(60))
+
+    @rule
+    def test_closing_twice_is_harmless(self) -> None:
+        store = self._store()
+        cache, other = store.create(), store.create()
+        add(cache, range(2))
+        add(other, range(2))
+        cache.close()
+        cache.close()
+        assert reads(other, [0, 1])
+
+    @rule
+    def test_the_bytes_of_a_store_are_those_of_all_its_caches(self) -> None:
+        store = self._store()
+        caches = [store.create() for _ in range(3)]
+        for cache in caches:
+            add(cache, range(4))
+        assert store.num_bytes >= 3 * 4 * PAGE_BYTES
+        assert store.num_bytes >= sum(cache.num_bytes for cache in caches)
+
+    @rule
+    def test_a_store_keeps_no_bytes_once_all_its_caches_are_closed(self) -> None:
+        store = self._store()
+        caches = [store.create(), store.create()]
+        for cache in caches:
+            add(cache, range(3))
+        if "fork" in self.provides:
+            caches.append(caches[0].fork())
+        for cache in caches:
+            cache.close()
+        assert store.num_bytes == 0
+
+    @rule
+    def test_a_cache_that_is_let_go_without_being_closed_keeps_no_memory(self) -> None:
+        store = self._store()
+        cache = store.create()
+        add(cache, range(3))
+        del cache
+        gc.collect()
+        assert store.num_bytes == 0
+
+    @rule
     def test_worlds_share_nothing(self) -> None:
-        store = self.store(layout=LAYOUT, capacity=None)
+        store = self._store()
         one, other = store.create(), store.create()
         add(one, range(2))
         add(other, range(3), shift=500.0)
@@ -170,55 +244,8 @@ class KVStoreSuite(Suite):
         assert reads(one, [0, 1])
         assert reads(other, [1, 2], shift=500.0)
 
-    @rule
-    def test_a_fork_goes_its_own_way_or_is_refused(self) -> None:
-        cache = self._cache()
-        add(cache, range(2))
-        if "fork" not in self.provides:
-            with pytest.raises(UnsupportedError):
-                cache.fork()
-            return
-        fork = cache.fork()
-        add(fork, range(2, 4), shift=50.0)
-        add(cache, range(2, 4))
-        cache.drop([0])
-        assert (tuple(cache.held), tuple(fork.held)) == ((1, 2, 3), (0, 1, 2, 3))
-        assert reads(cache, [1, 2, 3])
-        assert reads(fork, [0, 1])
-        assert reads(fork, [2, 3], shift=50.0)
 
-    def _cache(self) -> KVCache:
-        return self.store(layout=LAYOUT, capacity=None).create()
-
-
-def content(latents: Sequence[int], layer: int, name: str, *, shift: float = 0.0) -> Tensor:
-    """What the suite writes: every element of every token of every latent is another number."""
-    shape = LAYOUT.fields[name].shape
-    base = torch.arange(3.0 * torch.Size(shape).numel()).view(3, *shape) / 64
-    sign = 1.0 if name == "k" else -1.0
-    return torch.cat([sign * (base + 10.0 * latent + 1000.0 * layer + shift) for latent in latents])
-
-
-def write(cache: KVCache, latents: range, *, shift: float = 0.0) -> None:
-    """Writes drafts in every layer."""
-    for layer in range(LAYOUT.num_layers):
-        cache.write(layer, latents, {name: content(latents, layer, name, shift=shift) for name in LAYOUT.fields})
-
-
-def add(cache: KVCache, latents: range, *, shift: float = 0.0) -> None:
-    """Reserves, writes and commits."""
-    cache.reserve(latents)
-    write(cache, latents, shift=shift)
-    cache.commit(latents)
-
-
-def reads(cache: KVCache, latents: Sequence[int], *, shift: float = 0.0) -> bool:
-    """Whether the cache gives what was written for `latents`, in order, in every layer and field."""
-    ranges = [range(latent, latent + 1) for latent in latents]
-    for layer in range(LAYOUT.num_layers if latents else 0):
-        segments = cache.segments(layer, ranges)
-        for name in LAYOUT.fields:
-            joined = torch.cat([segment[name] for segment in segments], dim=1)[0]
-            if not torch.equal(joined, content(latents, layer, name, shift=shift)):
-                return False
-    return True
+def assert_joined(segments: Sequence[Segment], expected: Mapping[str, Tensor]) -> None:
+    """Fails unless the segments' rows are those of `expected`, field by field."""
+    for name, rows in expected.items():
+        assert torch.equal(torch.cat([segment[name] for segment in segments], dim=1)[0], rows), name

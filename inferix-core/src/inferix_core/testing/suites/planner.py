@@ -110,15 +110,15 @@ class PlannerSuite(Suite):
         assert all(before.stop == after.start for before, after in pairwise(ordered))
 
     @rule
-    def test_no_more_latents_are_in_flight_than_declared(self) -> None:
+    def test_no_more_latents_wait_for_their_pages_than_declared(self) -> None:
         planner = self.planner()
-        flying: dict[int, int] = {}
-        finished: set[int] = set()
+        waiting: dict[int, int] = {}
+        committed: set[int] = set()
         for one in self._passes():
-            flying |= {entry.block: len(entry.latents) for entry in one.entries if entry.block not in finished}
-            assert sum(flying.values()) <= planner.num_block_latents
-            finished.update((*one.finishes, *one.commits))
-            flying = {block: count for block, count in flying.items() if block not in finished}
+            waiting |= {entry.block: len(entry.latents) for entry in one.entries if entry.block not in committed}
+            assert sum(waiting.values()) <= planner.num_block_latents
+            committed.update(one.commits)
+            waiting = {block: count for block, count in waiting.items() if block not in committed}
 
     @rule
     def test_entries_that_write_the_cache_come_first_and_ascend(self) -> None:

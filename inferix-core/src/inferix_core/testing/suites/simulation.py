@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from inferix_core.contracts.kv import KVPolicy
 from inferix_core.contracts.scheduler import Planner
 from inferix_core.plan import Entry, Op, Pass, Prefill, Progress, Restart
+from inferix_core.runtime.sight import Relevance, Sight
+
+Scoring = Callable[[Sequence[int]], Relevance]
+"""What makes the scores of the latents that are held when a block begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,18 +21,25 @@ class Beginning:
     upcoming: range
     retained: tuple[int, ...]
     num_latents: int
+    relevance: Relevance
 
 
 @dataclass(frozen=True, slots=True)
 class Seeing:
-    """An entry of a pass: of `available` it sees `visible`."""
+    """An entry of a pass: of `available` it sees `visible`; `relevance` is as it was when its block began."""
 
     entry: Entry
     available: tuple[int, ...]
     visible: tuple[int, ...]
+    relevance: Relevance
 
 
 Moment = Beginning | Seeing
+
+
+def scattered_scores(latents: Sequence[int]) -> Relevance:
+    """A score for each latent that does not follow its index; some have the same."""
+    return {latent: float(latent * 7 % 5) for latent in latents}
 
 
 def passes_of(ops: Sequence[Op]) -> Iterator[Pass]:
@@ -43,7 +53,14 @@ def passes_of(ops: Sequence[Op]) -> Iterator[Pass]:
             yield Pass((op.carry,), commits=(op.carry.block,), cache=op.cache)
 
 
-def simulate(planner: Planner, policy: KVPolicy, *, num_blocks: int, num_prefix_latents: int = 0) -> Iterator[Moment]:
+def simulate(
+    planner: Planner,
+    sight: Sight,
+    *,
+    num_blocks: int,
+    num_prefix_latents: int = 0,
+    scoring: Scoring = scattered_scores,
+) -> Iterator[Moment]:
     """Every question that a world of `num_blocks` blocks asks of the policy, with the answers."""
     caches: dict[str, _Cache] = {}
     for block in range(num_blocks):
@@ -52,36 +69,42 @@ def simulate(planner: Planner, policy: KVPolicy, *, num_blocks: int, num_prefix_
             if isinstance(op, Restart):
                 caches.pop(op.cache, None)
             for one in passes_of((op,)):
-                yield from caches.setdefault(one.cache, _Cache()).moments(one, policy)
+                yield from caches.setdefault(one.cache, _Cache(sight, scoring)).moments(one)
 
 
 class _Cache:
-    def __init__(self) -> None:
+    def __init__(self, sight: Sight, scoring: Scoring) -> None:
+        self._sight = sight
+        self._scoring = scoring
         self._held: set[int] = set()
         self._reserved: set[int] = set()
+        self._relevance: dict[int, Relevance] = {}
 
-    def moments(self, one: Pass, policy: KVPolicy) -> Iterator[Moment]:
+    def moments(self, one: Pass) -> Iterator[Moment]:
         writing = [entry for entry in one.entries if entry.reads_cache]
         for entry in writing:
             if entry.latents.start not in self._held | self._reserved:
-                yield self._begin(entry.latents, policy)
+                yield self._begin(entry)
         passing = {latent for entry in writing for latent in entry.latents}
         for entry in writing:
             peers = [other for other in writing if _sees(entry, other)]
             stored = {latent for latent in self._held - passing if latent < entry.latents.stop}
             available = tuple(sorted(stored.union(*(other.latents for other in peers))))
-            yield Seeing(entry, available, tuple(policy.visible(entry, available)))
+            relevance = self._relevance.get(entry.block, {})
+            visible = tuple(self._sight.visible(entry, available, relevance))
+            yield Seeing(entry, available, visible, relevance)
         for block in one.commits:
             latents = {latent for entry in writing if entry.block == block for latent in entry.latents}
             self._reserved -= latents
             self._held |= latents
 
-    def _begin(self, upcoming: range, policy: KVPolicy) -> Beginning:
+    def _begin(self, entry: Entry) -> Beginning:
         held = tuple(sorted(self._held))
-        retained = tuple(policy.retained(held, upcoming))
+        relevance = self._relevance[entry.block] = self._scoring(held)
+        retained = tuple(self._sight.retained(held, entry.latents, relevance))
         self._held &= set(retained)
-        self._reserved |= set(upcoming)
-        return Beginning(held, upcoming, retained, len(self._held) + len(self._reserved))
+        self._reserved |= set(entry.latents)
+        return Beginning(held, entry.latents, retained, len(self._held) + len(self._reserved), relevance)
 
 
 def _sees(entry: Entry, other: Entry) -> bool:

@@ -13,6 +13,7 @@ from inferix_core.contracts.scheduler import Solver
 from inferix_core.plan import Level
 from inferix_core.testing.suites.base import Suite, rule
 from inferix_core.testing.suites.plain_data import copies_of, is_unchanged
+from inferix_core.worldfile.trees import copy_through_tree
 
 SHAPE = (3, 2, 4, 4)
 
@@ -39,6 +40,14 @@ class SolverSuite(Suite):
             copies = copies_of(given)
             latents, history = self._update(solver, latents, prediction, level, target, history)
             assert is_unchanged(given, copies), f"the update to level {target.index} wrote into what it was given"
+
+    @rule
+    def test_a_history_that_was_saved_gives_the_same_latents(self) -> None:
+        expected = self._trajectory(self.solver(), seed=0)
+        found = self._trajectory(self.solver(), seed=0, carried_on=copy_through_tree)
+        assert all(map(torch.equal, found, expected)), (
+            "a block carries on what its history holds as plain data, no more"
+        )
 
     @rule
     def test_the_result_has_the_shape_and_dtype_of_the_latents(self) -> None:
@@ -90,12 +99,15 @@ class SolverSuite(Suite):
                 states[place] = self._update(solver, latents, prediction, level, target, history)
                 assert torch.equal(states[place][0], alone[place][step]), "what a block carries on is its history alone"
 
-    def _trajectory(self, solver: Solver, *, seed: int) -> list[Tensor]:
-        """A block's latents at every level after the first."""
+    def _trajectory(
+        self, solver: Solver, *, seed: int, carried_on: Callable[[Any], Any] = lambda history: history
+    ) -> list[Tensor]:
+        """A block's latents at every level after the first; `carried_on` gives what the next update is told."""
         latents, history, made = self._random(seed), None, []
         for level, target in pairwise(self.levels()):
             prediction = self._random(seed + 10 + level.index)
-            latents, history = self._update(solver, latents, prediction, level, target, history)
+            latents, new_history = self._update(solver, latents, prediction, level, target, history)
+            history = carried_on(new_history)
             made.append(latents.clone())
         return made
 

@@ -18,8 +18,8 @@ from inferix_core.runtime.engine import Engine
 from inferix_core.runtime.loop import Parts
 from inferix_core.signals import Signal
 from inferix_core.specs import ComponentConfig
-from inferix_kvstore.config import WindowConfig
-from inferix_kvstore.window import WindowPolicy
+from inferix_kvstore.policies.configuration import WindowConfig
+from inferix_kvstore.policies.window import WindowPolicy
 from inferix_wan.config import FewStepSolverConfig, SelfForcingPlannerConfig
 from inferix_wan.few_step_solver import FewStepSolver
 from inferix_wan.self_forcing import SelfForcingPlanner

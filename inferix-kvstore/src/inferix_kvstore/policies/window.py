@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from inferix_core.errors import ConfigError
 from inferix_core.plan import Entry
 
-from inferix_kvstore.config import SinkWindowConfig, WindowConfig
+from inferix_kvstore.policies.bounds import check_block_fits
+from inferix_kvstore.policies.configuration import SinkWindowConfig, WindowConfig
 
 
 class SinkWindowPolicy:
@@ -27,12 +27,7 @@ class SinkWindowPolicy:
 
     def capacity(self, num_block_latents: int) -> int | None:
         """Sink and window. Raises `ConfigError` if the window cannot hold a block."""
-        if num_block_latents > self._num_window_latents:
-            raise ConfigError(
-                f"The KV policy's window is num_window_latents = {self._num_window_latents}, but {num_block_latents} "
-                f"latents are made at once, and the window includes them. Use at least {num_block_latents}; the sink "
-                "is not part of the window."
-            )
+        check_block_fits("num_window_latents", self._num_window_latents, num_block_latents=num_block_latents)
         return self._num_sink_latents + self._num_window_latents
 
     def _within(self, latents: Sequence[int], *, end: int) -> list[int]:

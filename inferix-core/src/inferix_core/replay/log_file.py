@@ -1,0 +1,145 @@
+"""A world's log as a file: JSON lines, first a header, then one record a line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from loguru import logger
+from pydantic import ValidationError
+
+from inferix_core.errors import WorldFileError
+from inferix_core.replay.lines import FORMAT, VERSION, Header, Prefix, line_of, parsed_record
+from inferix_core.replay.recording import Recording, recording_of
+from inferix_core.runtime.log import BlockRecord, Record, SeedRecord
+
+if TYPE_CHECKING:
+    from inferix_core.runtime.world import World
+
+
+def write_log(world: World, path: str | Path) -> None:
+    """Writes the log of a world, from which `Replay` makes it again.
+
+    The file is complete or not there: an earlier one under that name stays until then. Raises `OutputError` where it
+    cannot be written, `UnsupportedError` for a world whose noise is not its seed's.
+    """
+    from inferix_core.worldfile.whole_file import replacing  # that package reads recordings of this one
+
+    path, recording = Path(path), recording_of(world)
+    header = Header(
+        format=FORMAT,
+        version=VERSION,
+        model=recording.model,
+        config=None if recording.config is None else dict(recording.config),
+        horizon=recording.horizon,
+        prefix=None if recording.prefix is None else Prefix.of(recording.prefix),
+        circumstances=recording.circumstances,
+    )
+    lines = [json.dumps(header.model_dump(mode="json"), ensure_ascii=False), *map(line_of, recording.records)]
+    with replacing(path) as file:
+        file.write("".join(f"{line}\n" for line in lines).encode())
+
+
+def read_log(path: str | Path) -> Recording:
+    """The recording in a file that `write_log` wrote.
+
+    A last line that ends in the middle, as a crash leaves it, costs a warning. Raises `WorldFileError` for a file that
+    is missing, of another kind or version, or damaged, naming the line.
+    """
+    path = Path(path)
+    lines = list(_lines(path))
+    header = _header(path, lines[0] if lines else "")
+    records = list(_records(path, lines[1:]))
+    if not records or not isinstance(records[0], SeedRecord) or records[0].num_blocks != 0:
+        raise WorldFileError(f"'{path}', line 2: a log's first record is the seed of the world. {_WHAT_TO_DO}")
+    return Recording(
+        model=header.model,
+        config=header.config,
+        horizon=header.horizon,
+        prefix=None if header.prefix is None else _tensor(path, header.prefix),
+        circumstances=header.circumstances,
+        records=records,
+    )
+
+
+_WHAT_TO_DO = "The file was damaged or edited; take a copy that was not."
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """The lines without their ends; a last one that has none and makes no sense is left out."""
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError as error:
+        raise WorldFileError(f"There is no log '{path}' (looked from {Path.cwd()}).") from error
+    except OSError as error:
+        raise WorldFileError(f"The log '{path}' cannot be read: {error.strerror}.") from error
+    *whole, last = raw.split(b"\n")
+    for number, line in enumerate(whole, start=1):
+        try:
+            yield line.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise _not_a_log(path) if number == 1 else _damaged(path, number, repr(line)) from error
+    if last:
+        try:
+            yield json.dumps(json.loads(last), ensure_ascii=False)
+        except ValueError as error:
+            if not whole:
+                raise _not_a_log(path) from error
+            logger.warning(f"The last line of '{path}' ends in the middle and is left out: {last[:60]!r}.")
+
+
+def _header(path: Path, line: str) -> Header:
+    try:
+        fields: Any = json.loads(line)
+    except ValueError as error:
+        raise _not_a_log(path) from error
+    if not isinstance(fields, dict) or fields.get("format") != FORMAT:
+        raise _not_a_log(path)
+    if fields.get("version") != VERSION:
+        raise WorldFileError(
+            f"'{path}' is a world's log of format version {fields.get('version')!r}; this inferix-core reads "
+            f"{VERSION}. Use the inferix-core that wrote it, or a newer one."
+        )
+    try:
+        return Header.model_validate(fields)
+    except ValidationError as error:
+        places = ", ".join(".".join(map(str, one["loc"])) for one in error.errors())
+        raise WorldFileError(f"'{path}', line 1: the header does not fit at {places}. {_WHAT_TO_DO}") from error
+
+
+def _records(path: Path, lines: list[str]) -> Iterator[Record]:
+    """The records; blocks must follow one another from 0."""
+    num_blocks = 0
+    for number, line in enumerate(lines, start=2):
+        try:
+            record = parsed_record(line)
+        except ValueError as error:
+            raise _damaged(path, number, line) from error
+        if isinstance(record, BlockRecord):
+            if record.block != num_blocks:
+                raise WorldFileError(
+                    f"'{path}', line {number}: block {record.block} was found where block {num_blocks} belongs. "
+                    f"{_WHAT_TO_DO}"
+                )
+            num_blocks += 1
+        yield record
+
+
+def _tensor(path: Path, prefix: Prefix) -> Any:
+    try:
+        return prefix.tensor()
+    except ValueError as error:
+        raise WorldFileError(f"'{path}', line 1: the prefix does not fit: {error}. {_WHAT_TO_DO}") from error
+
+
+def _not_a_log(path: Path) -> WorldFileError:
+    return WorldFileError(
+        f"'{path}' is not a world's log, which begins with a line of JSON. `inferix generate --log FILE` writes one; "
+        "the log inside a saved world is replayed by `inferix world replay`."
+    )
+
+
+def _damaged(path: Path, number: int, line: str) -> WorldFileError:
+    return WorldFileError(f"'{path}', line {number} is no record: {line[:80]}. {_WHAT_TO_DO}")

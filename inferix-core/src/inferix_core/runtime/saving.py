@@ -1,0 +1,112 @@
+"""A world to a file and back.
+
+The format and what a file says of itself are in `inferix_core.worldfile`; `describe` there gives a summary. The
+journal is not saved: a world that was loaded can be rewound to where it was saved, not beyond. Nor are drafts, which
+every pass makes anew, and keys and values of conditions, which are worked out again from their tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from loguru import logger
+
+from inferix_core.errors import WorldFileError
+from inferix_core.runtime.world import World
+from inferix_core.worldfile.decoding import codec_to_decode_with
+from inferix_core.worldfile.identity import differences, identity_of
+from inferix_core.worldfile.manifest import ENCODED, EXACT, TierEntry, page_name
+from inferix_core.worldfile.packing import packed
+from inferix_core.worldfile.pages import fill, tiers_of
+from inferix_core.worldfile.tensors import write_world_file
+from inferix_core.worldfile.unpacking import check, unpacked
+from inferix_core.worldfile.world_file import WorldFile, opened
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from inferix_core.contracts.kv import KVCache, KVCodec
+    from inferix_core.runtime.engine import Engine
+
+Pages = Callable[[str, int], Mapping[str, "Tensor"]]
+"""The fields `[L, rows, ...]` of the pages that are held in a tier of one cache, for one layer."""
+
+_NUM_NAMED = 4
+
+
+def save_world(world: World, path: Path) -> None:
+    """See `World.save`. Besides the file it needs memory for one layer's pages at most."""
+    with torch.inference_mode():
+        manifest, sources = packed(world)
+        write_world_file(path, manifest, sources)
+
+
+def load_world(engine: Engine, path: Path) -> World:
+    """See `Engine.load_world`. The file is read twice: to check every byte, and to load it."""
+    with opened(path) as file, torch.inference_mode():
+        file.verify()
+        check(file)
+        _check_identity(file, engine)
+        saved = file.manifest.codec
+        codec = codec_to_decode_with(saved, engine)
+        found = unpacked(file, world_id=engine.next_id(), device=engine.device)
+        try:
+            for name, tiers in file.manifest.state.caches.items():
+                cache = found.state.caches[name] = engine.parts.store.create()
+                pages = _pages_in(file, name, engine.device)
+                _fill(cache, tiers, pages, num_layers=engine.parts.model.layout.num_layers, codec=codec)
+            world = engine.world_of(found.state)
+        except BaseException:
+            found.state.close()
+            raise
+    if found.surplus is not None:
+        world.put_back(found.surplus)
+    if codec is not None and saved is not None:
+        logger.warning(f"The pages in '{path}' were kept by '{saved.use}'; they are kept decoded from here on.")
+    return world
+
+
+def _fill(
+    cache: KVCache, tiers: Mapping[str, TierEntry], pages: Pages, *, num_layers: int, codec: KVCodec | None
+) -> None:
+    """Puts saved pages into an empty cache: as they are, or those that `codec` kept decoded."""
+    if codec is None:
+        for tier, one in tiers_of(cache).items():
+            fill(one, tiers[tier], num_layers, partial(pages, tier))
+        return
+    exact, encoded = tiers[EXACT], tiers[ENCODED]
+    latents = (*exact.held, *encoded.held)
+    order = sorted(range(len(latents)), key=latents.__getitem__)
+
+    def decoded(layer: int) -> dict[str, Tensor]:
+        parts = [pages(EXACT, layer)] if exact.held else []
+        if encoded.held:
+            parts.append(codec.decode(pages(ENCODED, layer)))
+        return {name: torch.cat([part[name] for part in parts])[order] for name in parts[0]}
+
+    fill(cache, TierEntry(held=tuple(sorted(latents)), reserved=exact.reserved), num_layers, decoded)
+
+
+def _pages_in(file: WorldFile, cache: str, device: torch.device) -> Pages:
+    layouts = file.manifest.layouts
+
+    def pages(tier: str, layer: int) -> dict[str, Tensor]:
+        fields = layouts[tier].fields
+        return {name: file.tensor(page_name(cache, tier, layer, name)).to(device) for name in fields}
+
+    return pages
+
+
+def _check_identity(file: WorldFile, engine: Engine) -> None:
+    found = differences(file.manifest.identity, identity_of(engine))
+    if not found:
+        return
+    more = f"; and {len(found) - _NUM_NAMED} more" if len(found) > _NUM_NAMED else ""
+    raise WorldFileError(
+        f"'{file.path}' holds a world of another engine: {'; '.join(found[:_NUM_NAMED])}{more}. "
+        "Load it with the configuration that it was saved with, which `inferix world show --json` prints."
+    )

@@ -1,0 +1,1 @@
+"""Codecs: in which precision committed pages are kept."""
