@@ -43,7 +43,7 @@ class Broken:
 BROKEN = {
     "raises": Broken("raise RuntimeError('no luck')", "broken", ("RuntimeError: no luck", "--without acme-raises")),
     "other-api": Broken(
-        store("a", more=", api=99"), "incompatible", ("written for API 99", "has API 1", "Upgrade inferix-core")
+        store("a", more=", api=99"), "incompatible", ("written for API 99", "has API 2", "Upgrade inferix-core")
     ),
     "other-core": Broken(
         "raise AssertionError('imported')",

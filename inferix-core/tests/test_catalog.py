@@ -44,6 +44,7 @@ def test_the_defaults_of_the_core_come_through_its_entry_point(site: object) -> 
         (Kind.ATTENTION, "sdpa"),
         (Kind.KV_STORE, "dense"),
         (Kind.KV_POLICY, "full"),
+        (Kind.KV_CODEC, "none"),
         (Kind.STREAMER, "npy"),
     }
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-API = 1
+API = 2
 """Rises when a plugin that conforms today would stop conforming."""
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,10 +20,11 @@ from inferix_core.runtime import steering
 from inferix_core.runtime.building import build_parts, choose_device, choose_dtype
 from inferix_core.runtime.finished import Finished
 from inferix_core.runtime.frames import to_uint8
-from inferix_core.runtime.lockstep import plan_shape
+from inferix_core.runtime.journal import keep_boundaries
+from inferix_core.runtime.lockstep import grouped
 from inferix_core.runtime.log import SeedRecord
 from inferix_core.runtime.loop import Loop, Parts
-from inferix_core.runtime.noise import CounterNoise, NoiseSource
+from inferix_core.runtime.noise import CounterNoise, NoiseSource, checked_seed
 from inferix_core.runtime.state import WorldState
 from inferix_core.runtime.threads import Threads, cpu_threads
 from inferix_core.runtime.transaction import Transaction
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from inferix_core.contracts.decoder import Decoder
     from inferix_core.contracts.profiler import Profiler
     from inferix_core.contracts.streamer import Streamer
-
-_MAX_SEED = 2**64 - 1
 
 
 class Engine:
@@ -170,7 +168,7 @@ class Engine:
         with, copied; `num_blocks` is the horizon for planners that need one; `noise` replaces the seeded noise.
         Raises `ConfigError`, `SignalError` or, for a prefix or horizon that cannot be planned, `PlanError`.
         """
-        seed = self._seed if seed is None else _checked_seed(seed)
+        seed = self._seed if seed is None else checked_seed(seed)
         if num_blocks is not None and num_blocks < 1:
             raise ConfigError(f"A world has at least 1 block; num_blocks = {num_blocks} was asked for.")
         if prefix is not None:
@@ -193,27 +191,6 @@ class Engine:
     def next_id(self) -> str:
         """A name that no world of this engine has had."""
         return f"world-{next(self._ids)}"
-
-    def fork_world(self, world: World, num_children: int, *, seeds: Sequence[int] | None = None) -> list[World]:
-        """See `World.fork`."""
-        if num_children < 1:
-            raise ConfigError(f"A world is forked into at least 1 child; {num_children} were asked for.")
-        if seeds is not None and len(seeds) != num_children:
-            raise ConfigError(f"{num_children} children were asked for with {len(seeds)} seeds. Give one for each.")
-        children: list[World] = []
-        try:
-            for index in range(num_children):
-                state = replace(world.state.fork(), id=self.next_id())
-                if seeds is not None:
-                    seed = _checked_seed(seeds[index])
-                    state.noise = CounterNoise(seed)
-                    state.log.add(SeedRecord(state.num_finished, seed))
-                children.append(self.world_of(state))
-        except BaseException:
-            for child in children:
-                child.close()
-            raise
-        return children
 
     def load_world(self, path: str | Path) -> World:
         """The world in a file that `World.save` wrote, as it was: going on gives the frames that it would have made.
@@ -253,10 +230,10 @@ class Engine:
                 if signal is not None:
                     self.queue_signal(state, signal)
             plans = [self._plan(state) for state in states]
-            for indices in _grouped(plans):
+            for indices in grouped(plans):
                 made = self._step_group([states[i] for i in indices], [plans[i] for i in indices], transaction)
                 blocks.update(zip(indices, made, strict=True))
-            _keep_boundaries(worlds)
+            keep_boundaries(worlds)
         for block in blocks.values():
             self._parts.relay.frames(block)
         return [world.after_surplus(blocks[index]) for index, world in enumerate(worlds)]
@@ -334,32 +311,3 @@ class Engine:
                 f"A prefix is latents of shape [L, {', '.join(map(str, expected))}]; found {list(prefix.shape)}."
             )
         return prefix.detach().to(self._parts.device, self._parts.model.latent_dtype, copy=True)
-
-
-def _checked_seed(seed: int) -> int:
-    if not 0 <= seed <= _MAX_SEED:
-        raise ConfigError(f"Seeds go from 0 to 2**64 - 1; found {seed}.")
-    return seed
-
-
-def _keep_boundaries(worlds: Sequence[World]) -> None:
-    """Enters the boundary that every world has reached into its journal, or none of them."""
-    made: list[WorldState | None] = []
-    try:
-        made.extend(world.journal.boundary(world.state) for world in worlds)
-    except BaseException:
-        for boundary in made:
-            if boundary is not None:
-                boundary.close()
-        raise
-    for world, boundary in zip(worlds, made, strict=True):
-        if boundary is not None:
-            world.journal.keep(boundary)
-
-
-def _grouped(plans: Sequence[Sequence[Op]]) -> list[list[int]]:
-    """The indices of plans that can be executed together."""
-    groups: dict[tuple[object, ...], list[int]] = {}
-    for index, plan in enumerate(plans):
-        groups.setdefault(plan_shape(plan), []).append(index)
-    return list(groups.values())

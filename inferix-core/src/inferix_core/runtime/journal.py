@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from inferix_core.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from inferix_core.runtime.state import WorldState
+    from inferix_core.runtime.world import World
 
 
 class Journal:
@@ -65,3 +67,18 @@ class Journal:
             f"{asked}, and its journal goes back to block {self._boundaries[0].num_finished}. "
             f"world.num_rewind_blocks is {self._num_rewind_blocks}: raise it before the world begins."
         )
+
+
+def keep_boundaries(worlds: Sequence[World]) -> None:
+    """Enters the boundary that every world has reached into its journal, or none of them."""
+    made: list[WorldState | None] = []
+    try:
+        made.extend(world.journal.boundary(world.state) for world in worlds)
+    except BaseException:
+        for boundary in made:
+            if boundary is not None:
+                boundary.close()
+        raise
+    for world, boundary in zip(worlds, made, strict=True):
+        if boundary is not None:
+            world.journal.keep(boundary)

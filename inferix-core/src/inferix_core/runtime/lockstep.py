@@ -12,6 +12,14 @@ def plan_shape(plan: Sequence[Op]) -> tuple[object, ...]:
     return tuple(_op_shape(op) for op in plan)
 
 
+def grouped(plans: Sequence[Sequence[Op]]) -> list[list[int]]:
+    """The indices of plans that can be executed together."""
+    groups: dict[tuple[object, ...], list[int]] = {}
+    for index, plan in enumerate(plans):
+        groups.setdefault(plan_shape(plan), []).append(index)
+    return list(groups.values())
+
+
 def _op_shape(op: Op) -> tuple[object, ...]:
     if isinstance(op, Prefill):
         return ("prefill", len(op.entry.latents), op.entry.branch, op.cache)

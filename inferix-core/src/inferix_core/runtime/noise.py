@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import torch
 
+from inferix_core.errors import ConfigError
+
 if TYPE_CHECKING:
     from torch import Tensor
+
+_MAX_SEED = 2**64 - 1
 
 
 class NoiseSource(Protocol):
@@ -51,3 +55,10 @@ class CounterNoise:
     def _words(self, latent: int, level: int, count: int) -> np.ndarray:
         key, counter = np.array([[self._seed, 0, 0, 0], [0, latent, level, 0]], dtype=np.uint64)
         return np.random.Philox(key=key[:2], counter=counter).random_raw(count)
+
+
+def checked_seed(seed: int) -> int:
+    """The seed, if it is one. Raises `ConfigError` otherwise."""
+    if not 0 <= seed <= _MAX_SEED:
+        raise ConfigError(f"Seeds go from 0 to 2**64 - 1; found {seed}.")
+    return seed

@@ -11,6 +11,7 @@ import torch
 
 from inferix_core.errors import ConfigError, InferixError
 from inferix_core.events import Block
+from inferix_core.runtime.forking import fork_world
 from inferix_core.runtime.journal import Journal
 from inferix_core.runtime.log import WorldLog
 from inferix_core.runtime.state import WorldState
@@ -118,7 +119,7 @@ class World:
         Raises `UnsupportedError` where the store cannot fork, `CapacityError` where it lacks room for a copy, and
         `ConfigError`; then there are no children.
         """
-        return self._engine.fork_world(self, num_children, seeds=seeds)
+        return fork_world(self, num_children, seeds=seeds)
 
     def rewind(self, num_blocks: int) -> None:
         """Goes back to when `num_blocks` blocks were finished; what was told to the world since then is forgotten.
