@@ -7,10 +7,13 @@ import pytest
 import torch
 from inferix_core.defaults.configuration import DenseConfig
 from inferix_core.defaults.dense import DenseStore
+from inferix_core.defaults.none import NoCodec
 from inferix_core.plan import FieldShape, KVLayout
 from inferix_core.runtime.coded import CodedCache, CodedStore
 from inferix_core.runtime.engine import Engine
 from inferix_core.runtime.world import World
+from inferix_core.specs import ComponentConfig
+from inferix_core.testing.suites import KVStoreSuite
 from inferix_core.testing.suites.kv_store import LAYOUT, add, content, reads, write
 from inferix_core.testing.toy_engine import toy_engine
 from inferix_core.testing.toy_store import ToyStore
@@ -45,8 +48,15 @@ class Halves:
         }
 
 
-def dense(layout: KVLayout) -> DenseStore:
-    return DenseStore(DenseConfig(), layout=layout, capacity=None, device=torch.device("cpu"), dtype=torch.float32)
+def dense(layout: KVLayout, *, max_latents: int | None = None) -> DenseStore:
+    config = DenseConfig(max_latents=max_latents)
+    return DenseStore(config, layout=layout, capacity=None, device=torch.device("cpu"), dtype=torch.float32)
+
+
+def coded(exact: DenseStore, encoded: DenseStore, layout: KVLayout, *, recent: int) -> CodedStore:
+    codec = NoCodec(ComponentConfig(), layout=layout, dtype=torch.float32)
+    codec.num_exact_recent_latents = recent
+    return CodedStore(exact, encoded, codec, layout=layout)
 
 
 def store(layout: KVLayout = LAYOUT, *, sink: int = 0, recent: int = 0) -> CodedStore:
@@ -151,6 +161,24 @@ def test_forks_rewinds_and_failed_steps_are_exact_under_a_codec(staggered: bool)
     with pytest.raises(RuntimeError):
         failing.step([failing.world_of(world.state)])
     assert torch.equal(torch.cat([start, frames(world, 4)]), expected)
+
+
+class TestCodedStore(KVStoreSuite):
+    """Under a codec that changes nothing, every rule of stores holds, whichever tier a page lies in."""
+
+    provides = frozenset({"fork"})
+    num_exact_recent_latents = 0
+
+    def store(self, *, layout: KVLayout, capacity: int | None) -> CodedStore:
+        return coded(dense(layout), dense(layout), layout, recent=self.num_exact_recent_latents)
+
+    def small_store(self, *, layout: KVLayout, num_latents: int) -> CodedStore:
+        """The bound is that of exact pages: none is encoded."""
+        return coded(dense(layout, max_latents=num_latents), dense(layout), layout, recent=1000)
+
+
+class TestCodedStoreWithRecentPages(TestCodedStore):
+    num_exact_recent_latents = 2
 
 
 def test_a_toy_store_can_hold_a_codecs_fields() -> None:

@@ -243,3 +243,10 @@ class EmittingTooMuch(ToyPlanner):
 def test_a_plan_that_emits_what_it_has_not_finished_is_an_error() -> None:
     with pytest.raises(PlanError, match="emits block 1"):
         toy_engine(planner=EmittingTooMuch()).create_world("a").step()
+
+
+def test_what_is_no_signal_is_refused_with_what_would_be_one(engine: Engine) -> None:
+    world = engine.create_world("a")
+    with pytest.raises(SignalError, match=r"Signal\(prompt=…\).*found 3"):
+        world.step(3)  # type: ignore[arg-type]
+    assert world.num_blocks == 0

@@ -37,8 +37,8 @@ class KVCost:
 
     `milliseconds` (wall) and `cpu_milliseconds` (of the process) are medians over the blocks after every bounded window
     is full. `num_world_bytes` is the most that the world's keys and values took of the device between blocks.
-    `num_peak_bytes` is that with what a step allocates beside it on CUDA; on a CPU it is the most of the world's keys
-    and values, and `num_resident_bytes` what the process grew by in this world's steps.
+    `num_peak_bytes` is the most that its store had taken from the system, unused room included; on CUDA with what a
+    step allocates beside it. `num_resident_bytes` is what the process grew by in this world's steps, on a CPU.
     `quality` compares with the full cache, `codec_quality` with the same policy without the codec.
     """
 
@@ -129,6 +129,7 @@ class _Run:
     seconds: list[float] = field(default_factory=list)
     cpu_seconds: list[float] = field(default_factory=list)
     num_world_bytes: int = 0
+    num_store_bytes: int = 0
     errors: list[float] = field(default_factory=list)
     codec_errors: list[float] = field(default_factory=list)
 
@@ -143,7 +144,7 @@ class _Run:
     def step(self, *, is_timed: bool) -> Tensor:
         """The frames of the next block."""
         cuda = self.engine.device if self.engine.device.type == "cuda" else None
-        with self.growth.watched():
+        with self.growth.watched(is_settled=is_timed):
             if cuda is not None:
                 torch.cuda.synchronize(cuda)
             start, cpu_start = time.perf_counter(), time.process_time()
@@ -155,6 +156,7 @@ class _Run:
             self.seconds.append(seconds)
             self.cpu_seconds.append(cpu_seconds)
         self.num_world_bytes = max(self.num_world_bytes, self.world.num_kv_bytes)
+        self.num_store_bytes = max(self.num_store_bytes, self.engine.parts.store.num_reserved_bytes)
         return frames
 
     def cost(self, drift: Mapping[str, float] | None) -> KVCost:
@@ -164,7 +166,7 @@ class _Run:
             milliseconds=1000.0 * median(self.seconds),
             cpu_milliseconds=1000.0 * median(self.cpu_seconds),
             num_world_bytes=self.num_world_bytes,
-            num_peak_bytes=self.num_world_bytes + self.growth.num_peak_bytes,
+            num_peak_bytes=self.num_store_bytes + self.growth.num_peak_bytes,
             num_resident_bytes=self.growth.num_resident_bytes,
             quality=likeness(self.errors),
             codec_quality=likeness(self.codec_errors),

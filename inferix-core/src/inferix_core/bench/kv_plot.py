@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from inferix_core.bench.kv import KVBill
 
-_SAME_PSNR = 60.0
-"""Decibels at which the bar of frames that are the same ends."""
 _ROOM = 1.4
 """How far beyond the longest bar the axis goes, for what is written behind it."""
 _LABEL_LETTERS = 44
@@ -26,13 +24,14 @@ def plot_kv(bill: KVBill, *, title: str) -> Figure:
     """One row for each combination. Raises `UnsupportedError` where matplotlib is not installed."""
     labels = [textwrap.fill(cost.label, _LABEL_LETTERS) for cost in bill.costs]
     num_lines = sum(1 + label.count("\n") for label in labels)
-    num_panels = 5 if any(cost.drift for cost in bill.costs) else 4
+    num_panels = 6 if any(cost.drift for cost in bill.costs) else 5
     figure = new_figure(
         width=_LABEL_INCHES + num_panels * _PANEL_INCHES, height=1.4 + _LINE_INCHES * (num_lines + len(labels))
     )
-    time, memory, quality, codec, *drift = figure.subplots(1, num_panels, sharey=True, squeeze=False)[0]
+    time, memory, peak, quality, codec, *drift = figure.subplots(1, num_panels, sharey=True, squeeze=False)[0]
     _bars(time, labels, [cost.milliseconds for cost in bill.costs], "ms per block", "{:.0f}")
     _bars(memory, labels, [cost.num_world_bytes / 2**20 for cost in bill.costs], "MiB of KV per world", "{:.2f}")
+    _bars(peak, labels, [cost.num_peak_bytes / 2**20 for cost in bill.costs], "MiB at the peak", "{:.2f}")
     _psnr_bars(quality, labels, [cost.quality.psnr for cost in bill.costs], "dB to the full cache")
     _psnr_bars(codec, labels, [cost.codec_quality.psnr for cost in bill.costs], "dB to no codec")
     for axes in drift:
@@ -44,8 +43,11 @@ def plot_kv(bill: KVBill, *, title: str) -> Figure:
 
 
 def _psnr_bars(axes: Axes, labels: Sequence[str], psnr: Sequence[float | None], title: str) -> None:
-    values = [_SAME_PSNR if one is None else one for one in psnr]
-    _bars(axes, labels, values, title, "{:.1f}", said=["same" if one is None else f"{one:.1f}" for one in psnr])
+    """Frames that are the same have no bar: no number of decibels would be right."""
+    values = [0.0 if one is None else one for one in psnr]
+    _bars(
+        axes, labels, values, title, "{:.1f}", said=["the same bits" if one is None else f"{one:.1f}" for one in psnr]
+    )
 
 
 def _bars(

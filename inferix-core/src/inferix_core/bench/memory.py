@@ -44,7 +44,7 @@ def _tensors(value: Any) -> Iterator[torch.Tensor]:
 class Growth:
     """What the memory grew by in all the stretches that were watched.
 
-    `num_peak_bytes` is the most that was allocated in a stretch beyond what was there when it began, on CUDA;
+    `num_peak_bytes` is the most that was allocated in a settled stretch beyond what was there when it began, on CUDA;
     `num_resident_bytes` is what the process's resident memory grew by and kept, summed over the stretches; elsewhere.
     """
 
@@ -53,13 +53,14 @@ class Growth:
     num_resident_bytes: int = 0
 
     @contextmanager
-    def watched(self) -> Iterator[None]:
-        """Watches the body."""
+    def watched(self, *, is_settled: bool = True) -> Iterator[None]:
+        """Watches the body; it is settled if it allocates nothing that stays."""
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
             before = torch.cuda.memory_allocated(self.device)
             yield
-            self.num_peak_bytes = max(self.num_peak_bytes, torch.cuda.max_memory_allocated(self.device) - before)
+            if is_settled:
+                self.num_peak_bytes = max(self.num_peak_bytes, torch.cuda.max_memory_allocated(self.device) - before)
         else:
             resident = resident_bytes()
             yield

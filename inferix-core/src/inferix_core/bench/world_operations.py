@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from math import prod
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, TypeVar
@@ -17,10 +16,10 @@ import torch
 from inferix_core.bench.memory import tensor_bytes
 from inferix_core.errors import UnsupportedError
 from inferix_core.runtime.engine import Engine
+from inferix_core.slabs import num_page_bytes
 from inferix_core.specs import Kind
 
 if TYPE_CHECKING:
-    from inferix_core.plan import KVLayout
     from inferix_core.runtime.world import World
 
 Result = TypeVar("Result")
@@ -117,6 +116,7 @@ def _measure_forks(world: World, *, num_children: int, num_blocks: int) -> Forks
         for child in children:
             child.step()
     num_family_bytes = engine.num_kv_bytes
+    latent_bytes = num_page_bytes(engine.parts.model.layout, dtype=engine.dtype)
     num_new_latents = sum(len(_held(child) - _held(world)) for child in children)
     _close(children)
     return Forks(
@@ -127,7 +127,7 @@ def _measure_forks(world: World, *, num_children: int, num_blocks: int) -> Forks
         num_forked_bytes=num_forked_bytes,
         forked_share=num_forked_bytes / before,
         num_family_bytes=num_family_bytes,
-        num_expected_bytes=None if _packs(engine) else before + num_new_latents * _latent_bytes(engine),
+        num_expected_bytes=None if _packs(engine) else before + num_new_latents * latent_bytes,
     )
 
 
@@ -211,11 +211,3 @@ def _held(world: World) -> set[int]:
 def _packs(engine: Engine) -> bool:
     codec = None if engine.config is None else engine.config.selected(Kind.KV_CODEC)
     return codec is not None and "identity" not in codec.component.spec.provides
-
-
-def _latent_bytes(engine: Engine) -> int:
-    """Bytes of one latent's pages over all layers, as the model makes them."""
-    layout: KVLayout = engine.parts.model.layout
-    default = engine.dtype
-    dtypes = {name: getattr(torch, field.dtype) if field.dtype else default for name, field in layout.fields.items()}
-    return layout.num_layers * sum(prod(layout.page_shape(name)) * dtypes[name].itemsize for name in layout.fields)

@@ -75,7 +75,11 @@ class KVStore(Protocol):
 
     @property
     def num_bytes(self) -> int:
-        """Bytes of device memory that its caches keep alive, pages that several of them share counted once."""
+        """Bytes of device memory that its caches use, pages that several of them share counted once."""
+
+    @property
+    def num_reserved_bytes(self) -> int:
+        """Bytes of device memory that it has taken from the system, room that no cache uses at the moment included."""
 
     def create(self) -> KVCache:
         """An empty cache for one world."""

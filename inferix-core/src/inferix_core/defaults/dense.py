@@ -46,6 +46,11 @@ class DenseStore:
         """See `KVStore.num_bytes`."""
         return sum(cache.num_bytes for cache in self._caches)
 
+    @property
+    def num_reserved_bytes(self) -> int:
+        """See `KVStore.num_reserved_bytes`."""
+        return self.num_bytes
+
     def create(self) -> DenseCache:
         """An empty cache; the slab is made at the first reservation."""
         cache = DenseCache(self)

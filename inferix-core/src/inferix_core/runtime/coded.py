@@ -34,6 +34,11 @@ class CodedStore:
         """See `KVStore.num_bytes`."""
         return self._exact.num_bytes + self._encoded.num_bytes
 
+    @property
+    def num_reserved_bytes(self) -> int:
+        """See `KVStore.num_reserved_bytes`."""
+        return self._exact.num_reserved_bytes + self._encoded.num_reserved_bytes
+
     def create(self) -> CodedCache:
         """See `KVStore.create`."""
         return CodedCache(self._exact.create(), self._encoded.create(), self._codec, layout=self._layout)
@@ -50,6 +55,7 @@ class CodedCache:
         self.encoded = encoded
         self._codec = codec
         self._layout = layout
+        self._newest = -1
 
     @property
     def held(self) -> tuple[int, ...]:
@@ -67,9 +73,14 @@ class CodedCache:
         return self.exact.num_bytes + self.encoded.num_bytes
 
     def reserve(self, latents: Sequence[int]) -> None:
-        """See `KVCache.reserve`; encodes the pages that are not to stay exact any longer."""
-        self._encode(self._due(latents[0]))
+        """See `KVCache.reserve`; a new block encodes the pages that are not to stay exact any longer.
+
+        They are encoded also where there is no room for the block then: when it is tried again, they would be.
+        """
+        if latents[0] > self._newest:
+            self._encode(self._due(latents[0]))
         self.exact.reserve(latents)
+        self._newest = max(self._newest, latents[-1])
 
     def write(self, layer: int, latents: range, fields: Mapping[str, Tensor]) -> None:
         """See `KVCache.write`."""
@@ -107,7 +118,9 @@ class CodedCache:
 
     def fork(self) -> CodedCache:
         """See `KVCache.fork`."""
-        return CodedCache(self.exact.fork(), self.encoded.fork(), self._codec, layout=self._layout)
+        twin = CodedCache(self.exact.fork(), self.encoded.fork(), self._codec, layout=self._layout)
+        twin._newest = self._newest
+        return twin
 
     def close(self) -> None:
         """See `KVCache.close`."""

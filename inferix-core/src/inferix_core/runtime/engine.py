@@ -13,7 +13,7 @@ from torch import Tensor
 
 from inferix_core.catalog import Catalog
 from inferix_core.configuration import ResolvedConfig, apply_overrides, load_toml, resolve
-from inferix_core.errors import ConfigError, PluginError, UnsupportedError
+from inferix_core.errors import ConfigError, PluginError, SignalError, UnsupportedError
 from inferix_core.events import Block, BlockRun, Timings
 from inferix_core.plan import Geometry, Op
 from inferix_core.runtime import steering
@@ -135,7 +135,10 @@ class Engine:
 
     @property
     def num_kv_bytes(self) -> int:
-        """Bytes of device memory that the keys and values of all worlds take, shared pages counted once."""
+        """Bytes of device memory that the keys and values of all worlds take, shared pages counted once.
+
+        The store may have taken more from the system: `engine.parts.store.num_reserved_bytes`.
+        """
         return self._parts.store.num_bytes
 
     @property
@@ -211,6 +214,8 @@ class Engine:
 
     def queue_signal(self, state: WorldState, signal: Signal) -> None:
         """Encodes a signal for the next block that begins; `SignalError`, and nothing changed, if it makes no sense."""
+        if not isinstance(signal, Signal):
+            raise SignalError(f"A world is told a Signal, e.g. Signal(prompt=…) or Signal(action=…); found {signal!r}.")
         if not signal.is_empty:
             with torch.inference_mode():
                 steering.queue(state, signal, model=self._parts.model)

@@ -82,8 +82,8 @@ class WorldState:
             log=self.log.copy(),
         )
 
-    def fork(self) -> WorldState:
-        """The same state with caches of its own, whose pages are shared where the store can.
+    def shelved(self) -> WorldState:
+        """The same state to be kept: caches of its own with the same pages, shared where the store can, and no room.
 
         Raises `CapacityError` or `UnsupportedError`, and then leaves nothing behind.
         """
@@ -96,6 +96,23 @@ class WorldState:
                 cache.close()
             raise
         return replace(self.snapshot(), caches=forked)
+
+    def fork(self, *, reserved: Mapping[str, Sequence[int]] | None = None) -> WorldState:
+        """The same state to go on from: as `shelved`, with room for what is in flight.
+
+        Its blocks in flight have begun: they see what they saw, and the policy is not asked about them again.
+        `reserved` says what is in flight in each cache, where this state's own caches have no room for it.
+        """
+        twin = self.shelved()
+        try:
+            for name, cache in twin.caches.items():
+                latents = self.caches[name].reserved if reserved is None else reserved.get(name, ())
+                if latents:
+                    cache.reserve(latents)
+        except BaseException:
+            twin.close()
+            raise
+        return twin
 
     def restore(self, snapshot: WorldState) -> None:
         """Goes back to a snapshot; what became of its caches is the caller's business."""

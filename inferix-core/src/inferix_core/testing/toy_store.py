@@ -105,6 +105,11 @@ class ToyStore:
         """See `KVStore.num_bytes`."""
         return _num_bytes({id(page): page for cache in self.caches for page in cache.all_pages()}.values())
 
+    @property
+    def num_reserved_bytes(self) -> int:
+        """See `KVStore.num_reserved_bytes`."""
+        return self.num_bytes
+
     def create(self) -> ToyCache:
         """See `KVStore.create`."""
         return self.cache_type(self)

@@ -16,8 +16,8 @@ class PagedConfig(ComponentConfig):
     max_latents: int | None = Field(
         default=None,
         ge=1,
-        description="Most latents that all worlds together may hold, shared ones counted once; "
-        "without it only memory is the limit.",
+        description="Most latents that all worlds together may hold, shared ones counted once, and under a codec the "
+        "encoded ones and the exact ones each for themselves; without it only memory is the limit.",
     )
     num_latents_per_chunk: int | None = Field(
         default=None,

@@ -48,6 +48,11 @@ class RingStore:
         """See `KVStore.num_bytes`."""
         return sum(cache.num_bytes for cache in self._caches)
 
+    @property
+    def num_reserved_bytes(self) -> int:
+        """See `KVStore.num_reserved_bytes`."""
+        return self.num_bytes
+
     def create(self) -> RingCache:
         """An empty cache; its slots are made at the first reservation."""
         cache = RingCache(self)

@@ -194,6 +194,14 @@ class KVStoreSuite(KVForkRules):
         assert reads(cache, range(60))
 
     @rule
+    def test_a_store_has_taken_at_least_what_its_caches_use(self) -> None:
+        store = self._store()
+        cache = store.create()
+        for start in range(0, 12, 3):
+            add(cache, range(start, start + 3))
+            assert store.num_reserved_bytes >= store.num_bytes
+
+    @rule
     def test_closing_twice_is_harmless(self) -> None:
         store = self._store()
         cache, other = store.create(), store.create()
