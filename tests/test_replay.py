@@ -51,6 +51,17 @@ def test_a_resumed_world_goes_on_as_if_it_had_never_stopped(made: Path, tmp_path
     assert np.array_equal(np.concatenate(parts), np.load(tmp_path / "whole.npy")[:32])
 
 
+def test_a_world_that_went_on_with_another_codec_is_verified_until_then(tmp_path: Path) -> None:
+    codec = "kv.codec.use=int8"
+    inferix(*GENERATE, "--seconds", "1", "-o", "a.npy", "--save", "a.world", "--set", codec, cwd=tmp_path)
+    resume = ("generate", "--resume", "a.world", "--set", "kv.codec.use=none", "--seconds", "1", "-o", "b.npy")
+    inferix(*resume, "--log", "b.log", cwd=tmp_path)
+    said = inferix("replay", "b.log", "--verify", cwd=tmp_path)
+    assert "Verified, bit for bit: 2 blocks" in said
+    assert "From block 2 on, the world went on under other settings: 1 block was not compared." in said
+    assert "kv.codec.use: int8 → none" in said
+
+
 def test_a_saved_world_is_described(made: Path) -> None:
     described = json.loads(inferix("world", "show", "a.world", "--json", cwd=made))
     assert (described["model"], described["num_blocks"]) == ("inferix-tinyworld:tinyworld", 2)

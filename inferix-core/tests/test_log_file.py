@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from inferix_core.errors import OutputError, UnsupportedError, WorldFileError
 from inferix_core.replay import read_log, recording_of, write_log
 from inferix_core.replay.lines import Prefix, line_of, parsed_record
-from inferix_core.runtime.log import BlockRecord, SeedRecord, SignalRecord
+from inferix_core.runtime.log import BlockRecord, ChangeRecord, Record, SeedRecord, SignalRecord
 from inferix_core.runtime.noise import CounterNoise
 from inferix_core.runtime.world import World
 from inferix_core.signals import Signal
@@ -24,6 +24,7 @@ RECORDS = st.one_of(
     st.builds(SignalRecord, NUMBERS, st.builds(Signal, TEXTS, TEXTS, TEXTS)),
     st.builds(SeedRecord, NUMBERS, NUMBERS),
     st.builds(BlockRecord, NUMBERS, st.text("0123456789abcdef", min_size=64, max_size=64)),
+    st.builds(ChangeRecord, NUMBERS, st.lists(st.text()).map(tuple)),
 )
 
 
@@ -52,7 +53,7 @@ def warnings() -> Iterator[list[str]]:
 
 
 @given(record=RECORDS)
-def test_every_record_is_one_line_that_reads_as_itself(record: SignalRecord | SeedRecord | BlockRecord) -> None:
+def test_every_record_is_one_line_that_reads_as_itself(record: Record) -> None:
     line = line_of(record)
     assert "\n" not in line
     assert parsed_record(line) == record
@@ -132,6 +133,12 @@ def _broken(lines: list[str], number: int, line: str) -> list[str]:
         (4, "", "line 4 is no record"),
         (4, '{"block": 0, "digest": "abc"}', "line 4 is no record"),
         (4, json.dumps({"block": 1, "digest": "0" * 64}), "line 4: block 1 was found where block 0 belongs"),
+        (5, '{"block": 0, "signal": {"prompt": "b"}}', "line 5: a signal for block 0 was found where block 1 is"),
+        (3, '{"block": 9, "signal": {"prompt": "b"}}', "line 5: a signal for block 1 was found where block 9 is"),
+        (5, '{"num_blocks": 0, "seed": 4}', "line 5: a record of 0 finished blocks was found where 1 are finished"),
+        (5, '{"num_blocks": 7, "seed": 4}', "line 5: a record of 7 finished blocks was found where 1 are finished"),
+        (5, '{"num_blocks": 2, "changes": []}', "line 5: a record of 2 finished blocks"),
+        (5, '{"num_blocks": 1, "changes": "x"}', "line 5 is no record"),
         (5, '{"block": -1, "signal": {"prompt": "b"}}', "line 5 is no record"),
         (5, '{"block": 1, "signal": {"promt": "b"}}', "line 5 is no record"),
         (2, '{"block": 0, "signal": {"prompt": "b"}}', "line 2: a log's first record is the seed"),
@@ -145,6 +152,13 @@ def test_a_damaged_line_is_named(path: Path, number: int, line: str, message: st
     lines = path.read_text(encoding="utf-8").splitlines()
     path.write_text("\n".join(_broken(lines, number, line)) + "\n", encoding="utf-8")
     with pytest.raises(WorldFileError, match=message):
+        read_log(path)
+
+
+def test_a_seed_behind_the_last_block_must_name_it(path: Path) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write('{"num_blocks": 5, "seed": 4}\n')
+    with pytest.raises(WorldFileError, match="line 7: a record of 5 finished blocks was found where 2"):
         read_log(path)
 
 

@@ -1,6 +1,6 @@
 """A world made again from its log."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from inferix_core.defaults.dense import DenseStore
 from inferix_core.errors import ConfigError
 from inferix_core.replay import Recording, Replay, read_log, recording_of, verify, write_log
 from inferix_core.runtime.engine import Engine
-from inferix_core.runtime.log import BlockRecord, Record, SeedRecord, SignalRecord
+from inferix_core.runtime.log import BlockRecord, Record, SeedRecord, SignalRecord, WorldLog
 from inferix_core.runtime.world import World
 from inferix_core.signals import Signal, TimedSignal
 from inferix_core.testing.toy_engine import toy_engine
@@ -144,6 +144,52 @@ def test_a_replay_may_end_earlier_and_go_on_otherwise(engine: Engine) -> None:
         assert len(list(replay.blocks(2))) == 2
         replay.world.step()
         assert [one.block for one in replay.world.log.records if isinstance(one, SignalRecord)] == [0, 1]
+
+
+def cut(recording: Recording, num_records: int) -> Recording:
+    return replace(recording, records=recording.records[:num_records])
+
+
+def test_signals_for_blocks_that_were_cut_off_reach_them_where_the_replay_goes_on() -> None:
+    engine = toy_engine(planner=ToyStaggeredPlanner())
+    world = engine.create_world("a", seed=3)
+    made = frames(world.step(Signal(action="left") if index == 1 else None).frames for index in range(4))
+    recording = recording_of(world)
+    place = next(at for at, one in enumerate(recording.records) if isinstance(one, SignalRecord) and one.block == 2)
+    recording = cut(recording, place + 1)
+    assert [one.block for one in recording.unreached] == [2]
+    with Replay(engine, recording) as replay:
+        again = [one.block.frames for one in replay.blocks()]
+        again += [replay.world.step().frames for _ in range(3)]
+    assert torch.equal(frames(again), made)
+
+
+def test_a_signal_for_a_block_that_does_not_begin_there_is_found(engine: Engine) -> None:
+    recording = recording_of(lived(engine))
+    late = changed(recording, SignalRecord, 2, lambda one: replace(one, block=4))
+    assert verify(engine, late).first_difference.block.index == 2  # type: ignore[union-attr]
+    beyond = changed(recording, SignalRecord, 2, lambda one: replace(one, block=99))
+    assert not verify(engine, beyond).is_verified
+
+
+def test_a_replay_goes_on_where_it_ended_earlier(engine: Engine) -> None:
+    with Replay(engine, recording_of(lived(engine))) as replay:
+        assert all(one.is_same for one in [*replay.blocks(1), *replay.blocks()])
+        assert replay.world.num_blocks == 5
+
+
+def test_the_log_is_not_read_anew_for_each_block(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    recording, records, num_reads = recording_of(lived(engine)), WorldLog.records, 0
+
+    def counted(log: WorldLog) -> Sequence[Record]:
+        nonlocal num_reads
+        num_reads += 1
+        return records.__get__(log)  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(WorldLog, "records", property(counted))
+    with Replay(engine, recording) as replay:
+        assert all(one.is_same for one in replay.blocks())
+    assert num_reads == 0
 
 
 def test_more_blocks_than_the_log_has_are_refused(engine: Engine) -> None:

@@ -8,11 +8,11 @@ import pytest
 import torch
 from inferix_core.catalog import Catalog
 from inferix_core.configuration import apply_overrides, resolve
-from inferix_core.errors import UnknownPluginError, UnsupportedError, WorldFileError
-from inferix_core.replay import Replay
+from inferix_core.errors import ConfigError, UnknownPluginError, UnsupportedError, WorldFileError
+from inferix_core.replay import Replay, recording_of, verify
 from inferix_core.runtime.coded import CodedCache, CodedStore
 from inferix_core.runtime.engine import Engine
-from inferix_core.runtime.log import BlockRecord
+from inferix_core.runtime.log import BlockRecord, ChangeRecord
 from inferix_core.runtime.world import World
 from inferix_core.signals import Signal
 from inferix_core.testing.toy_engine import toy_engine
@@ -274,6 +274,54 @@ def test_the_log_in_a_file_can_be_replayed(path: Path) -> None:
     assert recording.digests == [one.digest for one in world.log.records if isinstance(one, BlockRecord)]
     with Replay(engine(), recording) as replay:
         assert [one.is_same for one in replay.blocks()] == [True, True]
+
+
+LAST_TWO = "kv.policy.use=lasttwo"
+TO_LAST_TWO, FROM_LAST_TWO = "kv.policy.use: full → lasttwo", "kv.policy.use: lasttwo → full"
+
+
+def changes(world: World) -> list[ChangeRecord]:
+    return [one for one in world.log.records if isinstance(one, ChangeRecord)]
+
+
+def test_a_world_that_went_on_under_another_policy_is_compared_until_then(path: Path) -> None:
+    saved(path, num_blocks=3)
+    world = engine(LAST_TWO).load_world(path)
+    frames(world, 2)
+    recording = recording_of(world)
+    found = verify(engine(), recording)
+    assert (found.is_verified, found.num_blocks, found.num_not_compared) == (True, 3, 2)
+    assert found.change == ChangeRecord(3, (TO_LAST_TWO,))
+    assert found.differences == []
+    with Replay(engine(), recording) as replay:
+        assert len(list(replay.blocks())) == 3
+        with pytest.raises(ConfigError, match=f"has 5, from block 3 on made under others .{TO_LAST_TWO}.*0 to 3"):
+            replay.blocks(4)
+
+
+def test_what_a_world_began_with_stays_known_through_forks_rewinds_and_more_files(path: Path) -> None:
+    saved(path, ROUNDED, num_blocks=3)
+    world = engine(LAST_TWO, ROUNDED, "world.num_rewind_blocks=2").load_world(path)
+    (child,) = world.fork(1, seeds=[9])
+    frames(child, 2)
+    child.rewind(3)
+    frames(child, 1)
+    child.save(path)
+    last = engine(ROUNDED).load_world(path)
+    assert changes(last) == [ChangeRecord(3, (TO_LAST_TWO,)), ChangeRecord(4, (FROM_LAST_TWO,))]
+    last.step()
+    last.save(path)
+    assert describe(path).config == engine(ROUNDED).config.effective  # type: ignore[union-attr]
+    found = verify(engine(ROUNDED), recording_in(path))
+    assert (found.is_verified, found.num_blocks, found.num_not_compared) == (True, 3, 2)
+
+
+def test_what_changes_no_bits_is_no_change(path: Path) -> None:
+    saved(path)
+    world = engine("kv.store.slack_latents=9", "world.num_rewind_blocks=1", "seed=8").load_world(path)
+    frames(world, 1)
+    assert changes(world) == []
+    assert verify(engine(), recording_of(world)).num_blocks == 5
 
 
 class Halves:

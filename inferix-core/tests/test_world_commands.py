@@ -206,6 +206,34 @@ def test_a_resumed_world_goes_on_as_if_it_had_never_stopped(inferix: Inferix) ->
     assert np.array_equal(np.concatenate([np.load("a.npy"), *parts]), expected[:40])
 
 
+def test_a_world_that_went_on_under_other_settings_is_verified_until_then(inferix: Inferix) -> None:
+    generated(inferix, "--save", "a.world")
+    resumed(inferix, "a.world", "b.npy", "--threads", "2", "--save", "b.world", "--log", "b.log", seconds="2")
+    for command in (("replay", "b.log"), ("world", "replay", "b.world")):
+        code, said = inferix(*command, "--verify", "-o", "c.npy")
+        assert (code, len(np.load("c.npy"))) == (0, 29), said
+        assert "Verified, bit for bit: 4 blocks" in said
+        assert "From block 4 on, the world went on under other settings: 2 blocks were not compared." in said
+        assert "network's threads: 1 → 2" in said
+        assert "changed since" not in said
+    code, said = inferix("world", "rewind", "b.world", "--to", "5", "-o", "c.world")
+    assert (code, Path("c.world").exists()) == (2, False)
+    assert "went on under other settings from block 4 on (network's threads: 1 → 2" in said
+    assert inferix("world", "rewind", "b.world", "--to", "3", "-o", "c.world")[0] == 0
+    code, said = inferix("world", "replay", "c.world")
+    assert (code, "Verified, bit for bit: 3 blocks" in said, "went on" in said) == (0, True, False)
+
+
+def test_a_log_without_blocks_is_not_called_verified(inferix: Inferix) -> None:
+    generated(inferix, "--log", "a.log")
+    Path("a.log").write_text("".join(f"{line}\n" for line in lines_of("a.log")[:3]), encoding="utf-8")
+    code, said = inferix("replay", "a.log")
+    assert code == 0
+    assert "There is nothing to compare: the log has no blocks." in said
+    assert "A signal for block 0, which the log does not have, was not compared." in said
+    assert "Verified" not in said
+
+
 def test_a_resumed_world_is_told_what_the_command_says(inferix: Inferix) -> None:
     generated(inferix, "--save", "a.world")
     plain = resumed(inferix, "a.world", "b.npy", seconds="2")
@@ -280,6 +308,7 @@ def test_a_rewind_that_does_not_come_out_the_same_writes_nothing(inferix: Inferi
             ["world", "rewind", "a.world", "--to", "5", "-o", "b.world"],
             "--to 5 was asked for; the world in 'a.world' has 4",
         ),
+        (["world", "rewind", "a.world", "--to", "9", "-o", "b.world"], "has 4 blocks. Ask for --to 1 to --to 4."),
         (["world", "rewind", "a.world", "--blocks", "4", "-o", "b.world"], "of which 1 must stay"),
         (["world", "fork", "a.world", "-n", "2", "-o", "b.world"], "names one file for 2 children"),
         (["world", "fork", "a.world", "-n", "2", "--seeds", "1", "-o", "b-{}.world"], "2 children"),
@@ -287,7 +316,8 @@ def test_a_rewind_that_does_not_come_out_the_same_writes_nothing(inferix: Inferi
         (["world", "fork", "a.world", "--seeds", "-1", "-o", "b.world"], "Seeds go from 0"),
         (["world", "fork", "a.world", "-o", "a.world", "--no-overwrite"], "'a.world' exists"),
         (["generate", "--resume", "missing.world"], "missing.world"),
-        (["generate", "--resume", "a.world", "--model", "toy", "--seed", "3"], "--model, --seed"),
+        (["generate", "--resume", "a.world", "--model", "toy", "--seed", "3"], "cannot be given with --model, --seed."),
+        (["generate", "a", "--model", "toy", "--save", "../here"], "'../here' cannot be written: it is a folder"),
         (["generate", "--resume", "a.world", "--save", "nowhere/b.world"], "nowhere"),
         (["generate", "--resume", "a.world", "--action-at", "0s", "up"], "'up' is not an action"),
         (["generate", "--resume", "a.world", "--set", "decoder.interrupt_at=7"], "decoder"),

@@ -188,6 +188,14 @@ def add_a_tier(fields: dict[str, Any]) -> None:
     fields["state"]["caches"]["main"]["third"] = {"held": [], "reserved": []}
 
 
+def move_a_seed(fields: dict[str, Any]) -> None:
+    fields["state"]["log"].append({"num_blocks": 7, "seed": 1})
+
+
+def lose_a_block_of_the_log(fields: dict[str, Any]) -> None:
+    fields["state"]["log"].pop()
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -202,6 +210,8 @@ def add_a_tier(fields: dict[str, Any]) -> None:
         (write_no_tree, "no plain data"),
         (lose_a_field, "does not fit at state.horizon"),
         (add_a_tier, "has the tiers exact, third"),
+        (move_a_seed, "record 4 of its log does not fit: a record of 7 finished blocks was found where 2 are"),
+        (lose_a_block_of_the_log, "its log has 1 blocks where 2 are finished"),
     ],
 )
 def test_a_manifest_whose_parts_do_not_fit_is_found(

@@ -20,6 +20,7 @@ from inferix_core.runtime.world import World
 from inferix_core.testing.toy_engine import toy_engine
 from inferix_core.testing.toy_store import ToyCache, ToyStore
 from inferix_core.worldfile import describe
+from inferix_core.worldfile.whole_file import replacing
 
 NUM_KILLS = 12
 
@@ -55,12 +56,10 @@ def test_a_process_that_is_killed_while_it_saves_leaves_a_whole_file(tmp_path: P
         child.join()
         rounds = toy_engine().load_world(path).state.decoder_state - world.state.decoder_state
         assert torch.allclose(rounds, rounds.round(), atol=1e-3), "one of those that were saved, and whole"
-        leftovers = [one for one in tmp_path.iterdir() if one != path]
-        num_cut_short += len(leftovers) > 0
+        num_cut_short += len(list(tmp_path.iterdir())) > 1
         world.save(path)
         assert torch.equal(toy_engine().load_world(path).state.decoder_state, world.state.decoder_state)
-        for one in leftovers:
-            one.unlink()
+        assert list(tmp_path.iterdir()) == [path], "what was left by the one that was killed is gone"
     assert num_cut_short > 2, "some of them were killed in the middle"
 
 
@@ -73,6 +72,25 @@ def files_of_at_most(num_bytes: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_what_another_process_is_writing_stays(tmp_path: Path) -> None:
+    path = tmp_path / "a.world"
+    with replacing(path) as first:
+        first.write(b"first")
+        with replacing(path) as second:
+            second.write(b"second")
+        assert path.read_bytes() == b"second"
+    assert path.read_bytes() == b"first"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_leftovers_are_known_by_the_whole_name(tmp_path: Path) -> None:
+    others = [".a.world.x.0123abcd.part", ".b.world.0123abcd.part", ".a.world.part", "a.world.0123abcd.part"]
+    for name in (".a.world.0123abcd.part", *others):
+        (tmp_path / name).write_bytes(b"half")
+    toy_engine().create_world("a").save(tmp_path / "a.world")
+    assert sorted(one.name for one in tmp_path.iterdir()) == sorted([*others, "a.world"])
 
 
 def test_a_disk_that_is_full_costs_nothing_that_was_there(tmp_path: Path) -> None:
@@ -106,9 +124,9 @@ def test_a_store_that_fails_while_it_is_read_leaves_nothing(tmp_path: Path) -> N
 
 def test_where_nothing_can_be_written_the_error_names_the_path(tmp_path: Path) -> None:
     world = toy_engine().create_world("a")
-    with pytest.raises(OutputError, match=r"folder '.*missing' of '.*a\.world' does not exist"):
+    with pytest.raises(OutputError, match=r"a\.world' cannot be written: there is no folder '.*missing'"):
         world.save(tmp_path / "missing" / "a.world")
-    with pytest.raises(OutputError, match="is a folder"):
+    with pytest.raises(OutputError, match="cannot be written: it is a folder"):
         world.save(tmp_path)
     with pytest.raises(OutputError, match="cannot be written"):
         world.save(tmp_path / ("a" * 300))

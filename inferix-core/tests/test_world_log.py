@@ -30,6 +30,16 @@ def test_copies_go_their_own_ways() -> None:
     assert early.records[1] == SeedRecord(1, 7)
 
 
+def test_a_log_knows_its_last_hash_and_its_length() -> None:
+    log = WorldLog()
+    assert (log.digest, log.num_records) == ("", 0)
+    log.add(SeedRecord(0, 7)), log.add_block(0, frames(1))
+    early = log.copy()
+    log.add_block(1, frames(2))
+    assert [log.digest, early.digest] == [digests(log)[1], digests(log)[0]]
+    assert (log.num_records, early.num_records) == (3, 2)
+
+
 def test_a_hash_covers_all_frames_before_it() -> None:
     one, other = WorldLog(), WorldLog()
     one.add_block(0, frames(1)), other.add_block(0, frames(2))

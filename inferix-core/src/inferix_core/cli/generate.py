@@ -105,6 +105,6 @@ def _check_left_out(resume: Path, options: Mapping[str, object]) -> None:
     given = [name for name, value in options.items() if value is not None]
     if given:
         raise ConfigError(
-            f"--resume was given with {', '.join(given)}, but the world in '{resume}' has them already. Leave them "
-            "out; change a setting with --set, and the seed with `inferix world fork --seeds`."
+            f"--resume takes the model, the settings and the seed from the world in '{resume}', so it cannot be given "
+            f"with {', '.join(given)}. Change a setting with --set, and the seed with `inferix world fork --seeds`."
         )

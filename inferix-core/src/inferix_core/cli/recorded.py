@@ -51,7 +51,10 @@ def saved_config(
     device: str | None = None,
     threads: int | None = None,
 ) -> ResolvedConfig:
-    """The same for the configuration in a saved world. Raises `WorldFileError` for a file that is none."""
+    """The same for the configuration that a saved world goes on with. Raises `WorldFileError` for a file that is none.
+
+    It is that of the engine which saved the world; what it began with is in `recording_in(path)`.
+    """
     from inferix_core.worldfile import describe  # commands that read no world need none of it
 
     return recorded_config(describe(path).config, path, catalog, overrides=overrides, device=device, threads=threads)

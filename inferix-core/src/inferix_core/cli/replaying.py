@@ -34,7 +34,7 @@ class ReplayRequest:
 def run_replay(request: ReplayRequest, console: Console) -> bool:
     """Replays the whole log into the output, or without one up to the first block that differs; prints the verdict.
 
-    True where every block is the same.
+    Of a world that went on under other circumstances, the blocks until then. True where each of them is the same.
     """
     with console.status("Loading the model …"):
         engine = Engine.build(request.config, request.catalog)
@@ -48,7 +48,7 @@ def run_replay(request: ReplayRequest, console: Console) -> bool:
                 stack.callback(output.close)
             first, num_frames = None, 0
             progress = stack.enter_context(blocks_progress(console))
-            task = progress.add_task(str(request.path), total=len(request.recording.digests))
+            task = progress.add_task(str(request.path), total=request.recording.num_comparable)
             for one in replay.blocks():
                 if output is not None:
                     with deferred_interrupt():
@@ -94,26 +94,52 @@ def rewind_by_replay(request: ReplayRequest, num_blocks: int, target: Path, cons
 def print_verdict(
     first: ReplayedBlock | None, seconds: float, request: ReplayRequest, engine: Engine, console: Console
 ) -> None:
-    """Says whether the replay is the recorded world, which block differs first, and what explains it."""
+    """Says whether the replay is the recorded world, what was not compared, which block differs first, and why."""
     recording, differences = request.recording, request.recording.differences(engine)
     lines: list[str] = []
-    if first is None:
-        lines.append(f"Verified, bit for bit: {_blocks(len(recording.digests))}, {seconds:.2f} s.")
+    if first is None and recording.num_comparable == 0:
+        has_none = "the log has no blocks" if not recording.digests else "no blocks were made as the world began"
+        lines.append(f"There is nothing to compare: {has_none}.")
+    elif first is None:
+        lines.append(f"Verified, bit for bit: {_blocks(recording.num_comparable)}, {seconds:.2f} s.")
     else:
         lines.append(
             f"Block {first.block.index}, from {first.seconds:.2f} s on, is the first that differs. "
             f"The same before it: {_blocks(first.block.index)}."
         )
+    lines += _not_compared(recording)
     if differences:
-        lines.append("Not as it was when the log was written, and each may change bits:")
+        lines.append("Not as it was when the world began, and each may change bits:")
         lines += [f"  {one}" for one in differences]
     elif first is not None:
-        lines.append("All that bits depend on is as it was when the log was written: the log was changed since.")
+        lines.append(
+            "All that the log names and bits depend on is as it was when the world began: the log was changed since, "
+            "or something that it does not name."
+        )
     lines.append(_exactness(recording))
     style = "green" if first is None else "red"
     console.print(lines[0], style=style, markup=False, highlight=False)
     for line in lines[1:]:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _not_compared(recording: Recording) -> list[str]:
+    """Lines about what the log holds and a replay cannot make again."""
+    lines: list[str] = []
+    change, num_left = recording.change, len(recording.digests) - recording.num_comparable
+    if change is not None and num_left:
+        was = "was" if num_left == 1 else "were"
+        lines.append(
+            f"From block {change.num_blocks} on, the world went on under other settings: {_blocks(num_left)} {was} not "
+            "compared."
+        )
+        lines += [f"  {one}" for one in change.changes]
+    if change is None:
+        lines += [
+            f"A signal for block {one.block}, which the log does not have, was not compared."
+            for one in recording.unreached
+        ]
+    return lines
 
 
 def _blocks(count: int) -> str:

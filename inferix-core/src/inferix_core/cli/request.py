@@ -89,9 +89,9 @@ def check_target(output: str, config: ResolvedConfig, catalog: Catalog, *, overw
 
 def check_file(path: Path, *, overwrite: bool) -> None:
     """Raises `OutputError` for a file that cannot be written, as far as can be known now."""
-    _check_folder_of(str(path))
-    if path.is_dir():
-        raise OutputError(f"'{path}' cannot be written: it is a folder. Give the name of a file.")
+    from inferix_core.worldfile.whole_file import check_writable  # commands that write no such file need none of it
+
+    check_writable(path)
     if not overwrite:
         _check_absent(str(path))
 

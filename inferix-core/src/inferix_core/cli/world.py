@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from inferix_core.cli.choices import ThreadsOption
-from inferix_core.cli.recorded import DeviceOption, RecordedSetOption, saved_config
+from inferix_core.cli.recorded import DeviceOption, RecordedSetOption, recorded_config, saved_config
 from inferix_core.cli.replay import OverwriteOption, VerifyOption, VideoOption
 from inferix_core.cli.request import check_file, check_target
 from inferix_core.cli.session import Session
 from inferix_core.errors import ConfigError
 
 if TYPE_CHECKING:
+    from inferix_core.replay import Recording
     from inferix_core.signals import Signal
     from inferix_core.worldfile import WorldFileSummary
 
@@ -119,21 +120,18 @@ def rewind(
     if (blocks is None) == (to is None):
         raise ConfigError("Say how far back: either --blocks N, N blocks back, or --to N, when N were finished.")
     check_file(output, overwrite=overwrite or output == file)
-    config = saved_config(file, session.catalog, overrides=overrides, device=device, threads=threads)
     from rich.console import Console
 
-    from inferix_core.cli.replaying import ReplayRequest, rewind_by_replay
     from inferix_core.worldfile import recording_in
 
     recording = recording_in(file)
-    num_blocks = len(recording.digests)
-    target = to if to is not None else num_blocks - (blocks or 0)
-    if not 1 <= target <= num_blocks:
-        asked = f"--to {to}" if to is not None else f"--blocks {blocks}"
-        raise ConfigError(
-            f"{asked} was asked for; the world in '{file}' has {num_blocks} blocks, of which 1 must stay. "
-            "`inferix generate` begins a new world."
-        )
+    target = to if to is not None else len(recording.digests) - (blocks or 0)
+    _check_reach(recording, target, f"--to {to}" if to is not None else f"--blocks {blocks}", file)
+    config = recorded_config(
+        recording.config, file, session.catalog, overrides=overrides, device=device, threads=threads
+    )
+    from inferix_core.cli.replaying import ReplayRequest, rewind_by_replay  # from here on torch is needed
+
     if not rewind_by_replay(ReplayRequest(file, recording, config, session.catalog), target, output, Console()):
         raise typer.Exit(1)
 
@@ -151,17 +149,44 @@ def replay(
 ) -> None:
     """Make a saved world again from the log inside it, and compare every frame with what the log says."""
     session: Session = context.obj
-    config = saved_config(file, session.catalog, overrides=overrides, device=device, threads=threads)
-    if output is not None:
-        check_target(output, config, session.catalog, overwrite=overwrite)
     from rich.console import Console
 
-    from inferix_core.cli.replaying import ReplayRequest, run_replay
     from inferix_core.worldfile import recording_in
 
-    request = ReplayRequest(file, recording_in(file), config, session.catalog, output)
+    recording = recording_in(file)
+    config = recorded_config(
+        recording.config, file, session.catalog, overrides=overrides, device=device, threads=threads
+    )
+    if output is not None:
+        check_target(output, config, session.catalog, overwrite=overwrite)
+    from inferix_core.cli.replaying import ReplayRequest, run_replay  # from here on torch is needed
+
+    request = ReplayRequest(file, recording, config, session.catalog, output)
     if not run_replay(request, Console()) and (verify or output is None):
         raise typer.Exit(1)
+
+
+def _check_reach(recording: Recording, target: int, asked: str, file: Path) -> None:
+    """Raises `ConfigError` for a number of blocks that the world cannot go back to."""
+    num_blocks, most = len(recording.digests), recording.num_comparable
+    if 1 <= target <= most:
+        return
+    found = f"{asked} was asked for; the world in '{file}' has {_count(num_blocks)}"
+    reach = f"Ask for --to 1 to --to {most}." if most > 1 else "Ask for --to 1."
+    if target < 1:
+        raise ConfigError(f"{found}, of which 1 must stay. `inferix generate` begins a new world.")
+    if target > num_blocks:
+        raise ConfigError(f"{found}. {reach if most else 'Go on with it: `inferix generate --resume`.'}")
+    change = recording.change
+    settings = "" if change is None else f" ({', '.join(change.changes)})"
+    raise ConfigError(
+        f"{found}, but it went on under other settings from block {most} on{settings}, and a replay can make only the "
+        f"blocks before that again. {reach if most else 'It cannot be rewound.'}"
+    )
+
+
+def _count(num_blocks: int) -> str:
+    return "1 block" if num_blocks == 1 else f"{num_blocks} blocks"
 
 
 def _rows(summary: WorldFileSummary) -> Iterator[tuple[str, str]]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, TypeAdapter
 
 from inferix_core.replay.recording import Circumstances
-from inferix_core.runtime.log import BlockRecord, Record, SeedRecord, SignalRecord
+from inferix_core.runtime.log import BlockRecord, ChangeRecord, Record, SeedRecord, SignalRecord
 from inferix_core.signals import Signal
 
 if TYPE_CHECKING:
@@ -94,7 +94,15 @@ class _BlockLine(BaseModel):
     digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-_LINE: TypeAdapter[_SignalLine | _SeedLine | _BlockLine] = TypeAdapter(_SignalLine | _SeedLine | _BlockLine)
+class _ChangeLine(BaseModel):
+    model_config = _STRICT
+
+    num_blocks: NonNegativeInt
+    changes: tuple[str, ...]
+
+
+_Line = _SignalLine | _SeedLine | _BlockLine | _ChangeLine
+_LINE: TypeAdapter[_Line] = TypeAdapter(_Line)
 
 
 def line_of(record: Record) -> str:
@@ -112,4 +120,6 @@ def parsed_record(line: str) -> Record:
         return SignalRecord(found.block, Signal(**found.signal.model_dump()))
     if isinstance(found, _SeedLine):
         return SeedRecord(found.num_blocks, found.seed)
+    if isinstance(found, _ChangeLine):
+        return ChangeRecord(found.num_blocks, found.changes)
     return BlockRecord(found.block, found.digest)

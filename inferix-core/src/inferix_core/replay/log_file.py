@@ -12,8 +12,9 @@ from pydantic import ValidationError
 
 from inferix_core.errors import WorldFileError
 from inferix_core.replay.lines import FORMAT, VERSION, Header, Prefix, line_of, parsed_record
+from inferix_core.replay.order import misplaced
 from inferix_core.replay.recording import Recording, recording_of
-from inferix_core.runtime.log import BlockRecord, Record, SeedRecord
+from inferix_core.runtime.log import Record, SeedRecord
 
 if TYPE_CHECKING:
     from inferix_core.runtime.world import World
@@ -51,19 +52,17 @@ def read_log(path: str | Path) -> Recording:
     path = Path(path)
     lines = list(_lines(path))
     header = _header(path, lines[0] if lines else "")
-    records = list(_records(path, lines[1:]))
-    if not records or not isinstance(records[0], SeedRecord) or records[0].num_blocks != 0:
-        raise WorldFileError(f"'{path}', line 2: a log's first record is the seed of the world. {_WHAT_TO_DO}")
     return Recording(
         model=header.model,
         config=header.config,
         horizon=header.horizon,
         prefix=None if header.prefix is None else _tensor(path, header.prefix),
         circumstances=header.circumstances,
-        records=records,
+        records=_records(path, lines[1:]),
     )
 
 
+_FIRST_RECORD = 2
 _WHAT_TO_DO = "The file was damaged or edited; take a copy that was not."
 
 
@@ -109,22 +108,21 @@ def _header(path: Path, line: str) -> Header:
         raise WorldFileError(f"'{path}', line 1: the header does not fit at {places}. {_WHAT_TO_DO}") from error
 
 
-def _records(path: Path, lines: list[str]) -> Iterator[Record]:
-    """The records; blocks must follow one another from 0."""
-    num_blocks = 0
-    for number, line in enumerate(lines, start=2):
+def _records(path: Path, lines: list[str]) -> list[Record]:
+    """The records, in an order that is possible."""
+    records: list[Record] = []
+    for number, line in enumerate(lines, start=_FIRST_RECORD):
         try:
-            record = parsed_record(line)
+            records.append(parsed_record(line))
         except ValueError as error:
             raise _damaged(path, number, line) from error
-        if isinstance(record, BlockRecord):
-            if record.block != num_blocks:
-                raise WorldFileError(
-                    f"'{path}', line {number}: block {record.block} was found where block {num_blocks} belongs. "
-                    f"{_WHAT_TO_DO}"
-                )
-            num_blocks += 1
-        yield record
+    if not records or not isinstance(records[0], SeedRecord) or records[0].num_blocks != 0:
+        raise WorldFileError(
+            f"'{path}', line {_FIRST_RECORD}: a log's first record is the seed of the world. {_WHAT_TO_DO}"
+        )
+    if (found := misplaced(records)) is not None:
+        raise WorldFileError(f"'{path}', line {found[0] + _FIRST_RECORD}: {found[1]}. {_WHAT_TO_DO}")
+    return records
 
 
 def _tensor(path: Path, prefix: Prefix) -> Any:

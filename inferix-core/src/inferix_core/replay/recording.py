@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from inferix_core.errors import UnsupportedError
-from inferix_core.runtime.log import BlockRecord, Record, SeedRecord
+from inferix_core.runtime.log import BlockRecord, ChangeRecord, Record, SeedRecord, SignalRecord
 from inferix_core.specs import Kind
 
 if TYPE_CHECKING:
@@ -64,12 +64,48 @@ class Circumstances:
         return found
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Recording:
-    """A world's records with what it began with, and the configuration and circumstances of its engine.
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """An engine, as far as bits depend on it.
 
     `model` is the qualified name of the model, `config` the effective configuration; both are None for an engine
-    that was made of parts. `prefix` are clean latents `[L, C, h, w]` on the CPU.
+    that was made of parts.
+    """
+
+    model: str | None
+    config: Mapping[str, Any] | None
+    circumstances: Circumstances
+
+    def differences(self, engine: Engine) -> list[str]:
+        """What is not the same in `engine` and may change bits, each as `what: then → now`.
+
+        Where the KV store lies is left out if the attention backend is cut-invariant: it changes no bit then.
+        """
+        present = circumstances_of(engine)
+        if self.config is None or engine.config is None:
+            return self.circumstances.differences(present)
+        then, now = flat(self.config), flat(engine.config.effective)
+        is_store_free = self.circumstances.is_cut_invariant and present.is_cut_invariant
+        before = self.circumstances
+        if is_store_free and then.get("kv.store.use") != now.get("kv.store.use"):
+            before, present = _in_both(before, present)
+        found = before.differences(present)
+        for key in sorted({*then, *now}):
+            if key.partition(".")[0] in _OF_NO_EFFECT | _OF_THE_MACHINE or (
+                is_store_free and key.startswith("kv.store.")
+            ):
+                continue
+            if then.get(key) != now.get(key):
+                found.append(_difference(key, then.get(key, "unset"), now.get(key, "unset")))
+        return found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recording:
+    """A world's records with what it began with, and the configuration and circumstances of its first engine.
+
+    `model`, `config` and `circumstances` are those of an `Origin`. `prefix` are clean latents `[L, C, h, w]` on the
+    CPU.
     """
 
     model: str | None
@@ -89,23 +125,25 @@ class Recording:
         """The hash of each block, in the order of blocks."""
         return [one.digest for one in self.records if isinstance(one, BlockRecord)]
 
-    def differences(self, engine: Engine) -> list[str]:
-        """What is not the same in `engine` and may change bits, each as `what: then → now`.
+    @property
+    def change(self) -> ChangeRecord | None:
+        """Where the world first went on under other circumstances than it began with, None if it never did."""
+        return next((one for one in self.records if isinstance(one, ChangeRecord)), None)
 
-        Where the KV store lies is left out if the attention backend is cut-invariant: it changes no bit then.
-        """
-        present = circumstances_of(engine)
-        found = self.circumstances.differences(present)
-        if self.config is None or engine.config is None:
-            return found
-        then, now = flat(self.config), flat(engine.config.effective)
-        free = ("kv.store.",) if self.circumstances.is_cut_invariant and present.is_cut_invariant else ()
-        for key in sorted({*then, *now}):
-            if key.partition(".")[0] in _OF_NO_EFFECT | _OF_THE_MACHINE or key.startswith(free):
-                continue
-            if then.get(key) != now.get(key):
-                found.append(_difference(key, then.get(key, "unset"), now.get(key, "unset")))
-        return found
+    @property
+    def num_comparable(self) -> int:
+        """How many blocks were made under the circumstances that the world began with."""
+        return len(self.digests) if self.change is None else self.change.num_blocks
+
+    @property
+    def unreached(self) -> Sequence[SignalRecord]:
+        """Signals for blocks that the log does not have, because its end was cut off."""
+        last = max((place for place, one in enumerate(self.records) if isinstance(one, BlockRecord)), default=-1)
+        return [one for one in self.records[last + 1 :] if isinstance(one, SignalRecord)]
+
+    def differences(self, engine: Engine) -> list[str]:
+        """What is not as it was when the world began; see `Origin.differences`."""
+        return Origin(self.model, self.config, self.circumstances).differences(engine)
 
 
 def recording_of(world: World) -> Recording:
@@ -114,20 +152,35 @@ def recording_of(world: World) -> Recording:
     Raises `UnsupportedError` for a world whose noise came from elsewhere than its seed.
     """
     engine, state = world.engine, world.state
-    first = next(iter(state.log.records), None)
-    if not isinstance(first, SeedRecord) or first.num_blocks != 0:
-        raise UnsupportedError(
-            f"World '{world.id}' draws noise that is not made from a seed, so its log cannot be replayed. "
-            "Create it with seed and without noise."
-        )
-    config = engine.config
+    check_seeded(state.log.records, f"World '{world.id}'")
+    origin = state.log.origin or origin_of(engine)
     return Recording(
-        model=None if config is None else config.required(Kind.MODEL).component.qualified_name,
-        config=None if config is None else rebuilding(config.effective),
+        model=origin.model,
+        config=origin.config,
         horizon=state.horizon,
         prefix=None if state.prefix is None else state.prefix.cpu(),
-        circumstances=circumstances_of(engine),
+        circumstances=origin.circumstances,
         records=tuple(state.log.records),
+    )
+
+
+def check_seeded(records: Sequence[Record], what: str) -> None:
+    """Raises `UnsupportedError` for the records of a world, called `what`, whose noise was no seed's at first."""
+    first = next(iter(records), None)
+    if not isinstance(first, SeedRecord) or first.num_blocks != 0:
+        raise UnsupportedError(
+            f"{what} draws noise that is not made from a seed, so its log cannot be replayed. "
+            "Create it with seed and without noise."
+        )
+
+
+def origin_of(engine: Engine) -> Origin:
+    """The engine, as far as the bits of its worlds depend on it, here and now."""
+    config = engine.config
+    return Origin(
+        model=None if config is None else config.required(Kind.MODEL).component.qualified_name,
+        config=None if config is None else rebuilding(config.effective),
+        circumstances=circumstances_of(engine),
     )
 
 
@@ -172,6 +225,13 @@ def flat(tables: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             found[f"{prefix}{key}"] = value
     return found
+
+
+def _in_both(one: Circumstances, other: Circumstances) -> tuple[Circumstances, Circumstances]:
+    """The circumstances without distributions that are in one of them alone."""
+    names = one.versions.keys() & other.versions.keys()
+    first, second = (replace(each, versions={name: each.versions[name] for name in names}) for each in (one, other))
+    return first, second
 
 
 def _difference(what: str, then: object, now: object) -> str:

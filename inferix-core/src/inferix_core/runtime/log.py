@@ -1,4 +1,7 @@
-"""What happened to a world: every signal with the block it reached, every change of seed, a hash for every block."""
+"""What happened to a world: every signal with the block it reached, every change of seed, a hash for every block.
+
+Where it went on under other circumstances, that too.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ from inferix_core.signals import Signal
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from inferix_core.replay.recording import Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,18 @@ class BlockRecord:
     digest: str
 
 
-Record = SignalRecord | SeedRecord | BlockRecord
+@dataclass(frozen=True, slots=True)
+class ChangeRecord:
+    """From here on, when `num_blocks` were finished, the world went on under other circumstances.
+
+    `changes` are those that may change bits, each as `what: then → now`.
+    """
+
+    num_blocks: int
+    changes: tuple[str, ...]
+
+
+Record = SignalRecord | SeedRecord | BlockRecord | ChangeRecord
 
 
 class WorldLog:
@@ -47,18 +63,35 @@ class WorldLog:
     world cost no more than those of a young one.
     """
 
-    def __init__(self, records: Iterable[Record] = ()) -> None:
+    def __init__(self, records: Iterable[Record] = (), *, origin: Origin | None = None) -> None:
+        """`origin` is what the world began with where that was another engine than the one that it lives in."""
         self._shared = list(records)
         self._length = len(self._shared)
         self._digest = next((one.digest for one in reversed(self._shared) if isinstance(one, BlockRecord)), "")
+        self._origin = origin
 
     @property
     def records(self) -> Sequence[Record]:
         """All records."""
         return self._shared[: self._length]
 
-    def add(self, record: SignalRecord | SeedRecord) -> None:
-        """Adds what was told to the world."""
+    @property
+    def num_records(self) -> int:
+        """How many records there are."""
+        return self._length
+
+    @property
+    def digest(self) -> str:
+        """The hash of all frames until now, that of the last finished block; empty before the first."""
+        return self._digest
+
+    @property
+    def origin(self) -> Origin | None:
+        """What the world began with, None for one that began in the engine that it lives in."""
+        return self._origin
+
+    def add(self, record: SignalRecord | SeedRecord | ChangeRecord) -> None:
+        """Adds what was told to the world, or what changed around it."""
         self._append(record)
 
     def add_block(self, block: int, frames: Tensor) -> None:
@@ -70,7 +103,7 @@ class WorldLog:
 
     def copy(self) -> WorldLog:
         """A log with the same records that goes its own way."""
-        twin = WorldLog()
+        twin = WorldLog(origin=self._origin)
         twin._shared, twin._length, twin._digest = self._shared, self._length, self._digest
         return twin
 

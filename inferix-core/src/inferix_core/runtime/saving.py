@@ -3,6 +3,9 @@
 The format and what a file says of itself are in `inferix_core.worldfile`; `describe` there gives a summary. The
 journal is not saved: a world that was loaded can be rewound to where it was saved, not beyond. Nor are drafts, which
 every pass makes anew, and keys and values of conditions, which are worked out again from their tokens.
+
+An engine that a world is loaded into may have another policy, codec or device than the one that saved it. Then no one
+engine makes all of its frames again, and its log says from when on: a `ChangeRecord`.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import torch
 from loguru import logger
 
 from inferix_core.errors import WorldFileError
+from inferix_core.runtime.log import ChangeRecord
 from inferix_core.runtime.world import World
 from inferix_core.worldfile.decoding import codec_to_decode_with
 from inferix_core.worldfile.identity import differences, identity_of
@@ -54,6 +58,8 @@ def load_world(engine: Engine, path: Path) -> World:
         saved = file.manifest.codec
         codec = codec_to_decode_with(saved, engine)
         found = unpacked(file, world_id=engine.next_id(), device=engine.device)
+        if changes := file.manifest.engine.differences(engine):
+            found.state.log.add(ChangeRecord(found.state.num_finished, tuple(changes)))
         try:
             for name, tiers in file.manifest.state.caches.items():
                 cache = found.state.caches[name] = engine.parts.store.create()

@@ -12,8 +12,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
 from inferix_core.plan import Geometry, KVLayout
-from inferix_core.replay.recording import Circumstances
-from inferix_core.runtime.log import BlockRecord, SeedRecord, SignalRecord
+from inferix_core.replay.recording import Origin
+from inferix_core.runtime.log import BlockRecord, ChangeRecord, SeedRecord, SignalRecord
 from inferix_core.signals import Signal
 from inferix_core.worldfile.dtypes import STORED_DTYPES
 
@@ -146,19 +146,18 @@ class StateEntry(Entry):
     num_finished: NonNegativeInt
     num_frames: NonNegativeInt
     means: dict[str, MeansEntry]
-    log: tuple[SignalRecord | SeedRecord | BlockRecord, ...]
+    log: tuple[SignalRecord | SeedRecord | BlockRecord | ChangeRecord, ...]
     script: dict[int, tuple[Signal, ...]]
     surplus: SurplusEntry | None
 
 
 class Manifest(Entry):
-    """The whole. `model` and `config` are None for an engine that was made of parts."""
+    """The whole. `engine` is the one that saved the world, `origin` the one that it began in."""
 
     format_version: int = FORMAT_VERSION
     core_version: str
-    model: str | None
-    config: dict[str, Any] | None
-    circumstances: Circumstances
+    engine: Origin
+    origin: Origin
     identity: Identity
     codec: CodecEntry | None
     state: StateEntry

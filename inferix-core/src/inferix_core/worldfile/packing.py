@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 from inferix_core import __version__
 from inferix_core.contracts.model import Condition, Conditions
 from inferix_core.errors import UnsupportedError
-from inferix_core.replay.recording import circumstances_of, rebuilding
+from inferix_core.replay.recording import origin_of
 from inferix_core.runtime.noise import CounterNoise
-from inferix_core.specs import Kind
 from inferix_core.worldfile.identity import codec_of, identity_of
 from inferix_core.worldfile.manifest import (
     BlockEntry,
@@ -41,12 +40,11 @@ def packed(world: World) -> tuple[Manifest, TensorSources]:
     """
     engine = world.engine
     sources = TensorSources(engine.device)
-    config = engine.config
+    present = origin_of(engine)
     manifest = Manifest(
         core_version=__version__,
-        model=None if config is None else config.required(Kind.MODEL).component.qualified_name,
-        config=None if config is None else rebuilding(config.effective),
-        circumstances=circumstances_of(engine),
+        engine=present,
+        origin=world.log.origin or present,
         identity=identity_of(engine),
         codec=codec_of(engine),
         state=_Packer(world, sources).state(),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from inferix_core.runtime.log import SignalRecord
 from inferix_core.signals import Signal
+from inferix_core.worldfile.records import check_records
 from inferix_core.worldfile.world_file import opened
 
 if TYPE_CHECKING:
@@ -65,12 +66,12 @@ def describe(path: str | Path) -> WorldFileSummary:
             num_bytes=file.num_bytes,
             num_page_bytes=sum(one.num_bytes for one in manifest.tensors if one.name.startswith("pages.")),
             format_version=manifest.format_version,
-            versions=manifest.circumstances.versions,
-            model=manifest.model or identity.classes["model"],
+            versions=manifest.engine.circumstances.versions,
+            model=manifest.engine.model or identity.classes["model"],
             codec=None if manifest.codec is None else manifest.codec.use,
             dtype=identity.dtype,
-            device=manifest.circumstances.device,
-            config=manifest.config,
+            device=manifest.engine.circumstances.device,
+            config=manifest.engine.config,
             seed=state.seed,
             horizon=state.horizon,
             num_blocks=state.num_finished,
@@ -82,18 +83,24 @@ def describe(path: str | Path) -> WorldFileSummary:
 
 
 def recording_in(path: str | Path) -> Recording:
-    """The log of the saved world, to be replayed. Reads and checks the whole file; raises `WorldFileError`."""
-    from inferix_core.replay.recording import Recording
+    """The log of the saved world, to be replayed, with the configuration that it began with.
+
+    Reads and checks the whole file. Raises `WorldFileError`, and `UnsupportedError` for a world whose noise did not
+    come from a seed when it began.
+    """
+    from inferix_core.replay.recording import Recording, check_seeded
 
     with opened(Path(path)) as file:
         file.verify()
+        check_records(file)
+        check_seeded(file.manifest.state.log, f"The world in '{path}'")
         manifest = file.manifest
         prefix = manifest.state.prefix
         return Recording(
-            model=manifest.model,
-            config=manifest.config,
+            model=manifest.origin.model,
+            config=manifest.origin.config,
             horizon=manifest.state.horizon,
             prefix=None if prefix is None else file.tensor(prefix),
-            circumstances=manifest.circumstances,
+            circumstances=manifest.origin.circumstances,
             records=manifest.state.log,
         )

@@ -20,6 +20,7 @@ from inferix_core.runtime.state import FlyingBlock, WorldState
 from inferix_core.worldfile.dtypes import STORED_DTYPES
 from inferix_core.worldfile.manifest import BlockEntry, MeansEntry, StateEntry, page_name
 from inferix_core.worldfile.pages import page_tensors
+from inferix_core.worldfile.records import check_records
 from inferix_core.worldfile.trees import value_of
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def unpacked(file: WorldFile, *, world_id: str, device: torch.device) -> Unpacke
 
 def check(file: WorldFile) -> None:
     """Raises `WorldFileError` unless the manifest's parts fit one another and the tensors; loads none of them."""
+    check_records(file)
     used: set[str] = set()
 
     def stand_in(name: str) -> Tensor:
@@ -97,7 +99,7 @@ class _Unpacker:
             num_finished=entry.num_finished,
             num_frames=entry.num_frames,
             means={cache: self._means(one) for cache, one in entry.means.items()},
-            log=WorldLog(entry.log),
+            log=WorldLog(entry.log, origin=self._file.manifest.origin),
             script=dict(entry.script),
         )
 

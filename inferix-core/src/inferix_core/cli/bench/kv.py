@@ -92,11 +92,9 @@ def _print(bill: KVBill, title: str, *, asked_for_drift: bool) -> None:
         f"{title}, {bill.dtype} on {bill.device}: PSNR over {bill.num_blocks} blocks, medians of "
         f"{bill.num_timed_blocks} blocks' time"
     )
-    on_cuda = bill.device.startswith("cuda")
     drifts = sorted({name for cost in bill.costs for name in cost.drift or {}})
-    peak = ("peak MiB",) if on_cuda else ()
     table = Table(
-        "store/policy/codec", "ms", "CPU ms", "KV MiB", *peak, "dB to full", "dB to no codec", *drifts, box=None
+        "store/policy/codec", "ms", "CPU ms", "KV MiB", "peak MiB", "dB to full", "dB to no codec", *drifts, box=None
     )
     for cost in bill.costs:
         table.add_row(
@@ -104,7 +102,7 @@ def _print(bill: KVBill, title: str, *, asked_for_drift: bool) -> None:
             f"{cost.milliseconds:.1f}",
             f"{cost.cpu_milliseconds:.1f}",
             f"{cost.num_world_bytes / 2**20:.2f}",
-            *((f"{cost.num_peak_bytes / 2**20:.2f}",) if on_cuda else ()),
+            f"{cost.num_peak_bytes / 2**20:.2f}",
             _decibels(cost.quality),
             _decibels(cost.codec_quality),
             *(f"{(cost.drift or {}).get(name, 0.0):.1%}" for name in drifts),

@@ -90,7 +90,10 @@ def _lines(operations: Operations) -> Iterator[str]:
     if (rewinds := operations.rewinds) is None:
         yield "  rewind  the store cannot"
     else:
-        yield f"  rewind  {rewinds.milliseconds:.3f} ms; its journal keeps {_mebibytes(rewinds.num_journal_bytes)}"
+        yield (
+            f"  rewind  {rewinds.milliseconds:.3f} ms; a boundary keeps a decoder state and the pages given up since, "
+            f"here {_mebibytes(rewinds.num_journal_bytes)}"
+        )
     if (files := operations.files) is None:
         yield "  save    this world cannot be saved"
     else:
