@@ -45,4 +45,4 @@ def test_the_embedded_world_runs_on_an_old_core_that_its_packages_accept(
         assert np.load(tmp_path / "a.npy").std() > 0
     else:
         said = " ".join(place.run("inferix", *arguments, cwd=tmp_path, code=2).stderr.split())
-        assert "inferix-core" in said
+        assert "pip install" in said

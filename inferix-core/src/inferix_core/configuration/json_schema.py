@@ -20,10 +20,11 @@ def schema(catalog: Catalog) -> dict[str, Any]:
     """
     result = RunConfig.model_json_schema()
     models = result["$defs"]
-    definitions: dict[str, Any] = {"WorldSection": models["WorldSection"]}
+    definitions: dict[str, Any] = {}
     tables = {kind: _table(kind, catalog, definitions) for kind in (*SECTIONS, Kind.PROFILER)}
     properties = result["properties"]
-    properties["kv"] = {**models["KVSection"], "description": properties["kv"]["description"]}
+    for name, model in (("kv", "KVSection"), ("world", "WorldSection")):
+        properties[name] = {**models[model], "description": properties[name]["description"]}
     for kind, path in SECTIONS.items():
         of_section = properties["kv"]["properties"] if len(path) == 2 else properties
         of_section[path[-1]] = {"description": of_section[path[-1]]["description"], **tables[kind]}
