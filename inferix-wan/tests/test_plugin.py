@@ -56,9 +56,9 @@ def test_every_component_is_where_its_spec_says() -> None:
 def test_what_can_begin_a_world_is_declared() -> None:
     models = {model.name: model.provides - {"quantize"} for model in plugin.inferix_models()}
     assert models == {
-        "self-forcing": {"image-prefix", "video-prefix"},
-        "self-forcing-diffusion": {"image-prefix", "video-prefix"},
-        "causvid": {"image-prefix", "video-prefix"},
+        "self-forcing": {"image-prefix", "video-prefix", "window-relative"},
+        "self-forcing-diffusion": {"image-prefix", "video-prefix", "window-relative"},
+        "causvid": {"image-prefix", "video-prefix", "window-relative"},
         "wan-t2v": set(),
         "wan-i2v": {"image-prefix"},
     }

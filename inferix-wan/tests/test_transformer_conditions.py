@@ -11,6 +11,7 @@ from inferix_core.defaults.sdpa import SdpaBackend
 from inferix_core.errors import UnsupportedError
 from inferix_core.plan import Entry, Level, Pass
 from inferix_core.runtime.context import PassContext
+from inferix_core.runtime.sight import Sight
 from inferix_core.specs import ComponentConfig
 from inferix_core.testing.toy_engine import toy_store
 from inferix_core.testing.toys import ToyModel
@@ -68,7 +69,7 @@ def predict(model: WanTransformer, given: Conditions, *, entries: Sequence[Entry
         [Pass(tuple(entries))],
         caches=[toy_store(ToyModel()).create()],
         conditions=[[given] * len(entries)],
-        policy=FullPolicy(ComponentConfig()),
+        sight=Sight(FullPolicy(ComponentConfig())),
         backend=SdpaBackend(ComponentConfig()),
         tokens_per_latent=6,
     )

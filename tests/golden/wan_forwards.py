@@ -20,6 +20,7 @@ from inferix_core.defaults.full import FullPolicy
 from inferix_core.defaults.sdpa import SdpaBackend
 from inferix_core.plan import Entry, Level, Pass
 from inferix_core.runtime.context import PassContext
+from inferix_core.runtime.sight import Sight
 from inferix_core.specs import ComponentConfig
 from inferix_wan.geometry import wan_geometry, wan_layout
 from inferix_wan.transformer.conditions import IMAGE, IMAGE_LATENTS, TEXT
@@ -165,7 +166,7 @@ def _forward(
         [Pass(entries)] * len(caches),
         caches=caches,
         conditions=conditions,
-        policy=policy,
+        sight=Sight(policy),
         backend=SdpaBackend(ComponentConfig()),
         tokens_per_latent=_tokens_per_latent(network, latents),
     )
