@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from inferix_core.errors import CheckpointError
+from inferix_wan.checkpoints.kinds import NETWORKS
 from inferix_wan.initialisation import initialise
 from inferix_wan.transformer import TransformerConfig
 from inferix_wan.transformer.transformer import CausalWanTransformer
@@ -138,6 +139,39 @@ def test_a_module_that_does_not_fit_keeps_its_weights(tmp_path: Path, weights: d
     with pytest.raises(CheckpointError, match=r"1 missing: head\.modulation"):
         load_weights(model, tmp_path / "w.safetensors", device=CPU, dtype=torch.float32)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def holes(path: Path, network: str) -> Path:
+    """A full-size safetensors file with nothing on the disk but its header."""
+    entries: dict[str, object] = {}
+    end = 0
+    for name, shape in NETWORKS[network]().items():
+        begin, end = end, end + 2 * torch.Size(shape).numel()
+        entries[name] = {"dtype": "BF16", "shape": list(shape), "data_offsets": [begin, end]}
+    header = json.dumps(entries).encode()
+    with path.open("wb") as file:
+        file.write(len(header).to_bytes(8, "little") + header)
+        file.truncate(8 + len(header) + end)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("t2v-14B", "It is the t2v-14B transformer (dim 5120, layers 40, channels in 16), but what is needed is"),
+        ("t2v-14B", 'Use it with wan-t2v, model.size = "14B", or give the files of'),
+        ("i2v-14B", "give the files of Wan-AI/Wan2.1-T2V-1.3B or gdhe17/Self-Forcing or tianweiy/CausVid"),
+        ("wan2.1-vae", "It is the wan2.1 vae (base dim 96)"),
+        ("umt5-xxl", "Give the transformer: diffusion_pytorch_model"),
+    ],
+)
+def test_another_networks_checkpoint_is_called_what_it_is(tmp_path: Path, given: str, words: str) -> None:
+    with torch.device("meta"):
+        model = CausalWanTransformer(TransformerConfig())
+    with pytest.raises(CheckpointError) as caught:
+        check_weights(model, holes(tmp_path / "w.safetensors", given))
+    assert words in str(caught.value)
+    assert "missing" not in str(caught.value)
 
 
 def test_a_file_that_would_run_code_is_refused(tmp_path: Path) -> None:

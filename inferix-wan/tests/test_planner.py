@@ -4,7 +4,7 @@ import pytest
 from inferix_core.errors import PlanError
 from inferix_core.plan import Pass, Prefill, Progress
 from inferix_wan.config import SelfForcingPlannerConfig
-from inferix_wan.self_forcing import SelfForcingPlanner
+from inferix_wan.planners.self_forcing import SelfForcingPlanner
 from pydantic import ValidationError
 
 

@@ -21,7 +21,11 @@ def test_declaring_the_components_loads_no_torch() -> None:
 
 
 def test_planning_loads_no_torch() -> None:
-    code = "import sys, inferix_wan.self_forcing, inferix_wan.geometry; sys.exit('torch' in sys.modules)"
+    code = (
+        "import sys, inferix_wan.geometry, inferix_wan.transformer.official; "
+        "from inferix_wan.planners import causvid, clip, guided_blocks, self_forcing; "
+        "sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -30,19 +34,36 @@ def test_every_component_is_where_its_spec_says() -> None:
     found = {spec.name: spec.load().__name__ for hook in hooks for spec in hook() if not isinstance(spec, ModelSpec)}
     assert found == {
         "self-forcing": "SelfForcingPlanner",
+        "causvid": "CausVidPlanner",
+        "guided-blocks": "GuidedBlocksPlanner",
+        "whole-clip": "WholeClipPlanner",
+        "few-step-clip": "FewStepClipPlanner",
         "few-step": "FewStepSolver",
+        "unipc": "UniPCSolver",
+        "dpm-plus-plus": "DpmPlusPlusSolver",
         "wan-vae": "WanVaeDecoder",
     }
-    (model,) = plugin.inferix_models()
-    assert (model.name, model.load().__name__) == ("self-forcing", "SelfForcingModel")
+    models = {model.name: model.load().__name__ for model in plugin.inferix_models()}
+    assert models == {
+        "self-forcing": "text_model",
+        "self-forcing-diffusion": "text_model",
+        "causvid": "text_model",
+        "wan-t2v": "text_model",
+        "wan-i2v": "image_model",
+    }
 
 
-def test_presets_set_only_keys_that_their_components_know() -> None:
-    (model,) = plugin.inferix_models()
+def test_what_can_begin_a_world_is_declared() -> None:
+    models = {model.name: model.provides - {"quantize"} for model in plugin.inferix_models()}
+    assert models == {
+        "self-forcing": {"image-prefix", "video-prefix", "window-relative"},
+        "self-forcing-diffusion": {"image-prefix", "video-prefix", "window-relative"},
+        "causvid": {"image-prefix", "video-prefix", "window-relative"},
+        "wan-t2v": set(),
+        "wan-i2v": {"image-prefix"},
+    }
     (decoder,) = plugin.inferix_decoders()
-    for preset in model.presets.values():
-        model.config.model_validate(preset["model"])
-        decoder.config.model_validate(preset["decoder"])
+    assert decoder.provides == {"encode"}
 
 
 def test_the_entry_point_is_declared() -> None:

@@ -4,8 +4,8 @@ import pytest
 import torch
 from inferix_core.plan import Level
 from inferix_wan.config import FewStepSolverConfig
-from inferix_wan.few_step_solver import FewStepSolver
-from inferix_wan.schedule import FlowMatchSchedule
+from inferix_wan.solvers.few_step import FewStepSolver
+from inferix_wan.solvers.schedule import FlowMatchSchedule
 
 
 def test_the_nearest_entry_is_taken_and_the_first_on_a_tie() -> None:

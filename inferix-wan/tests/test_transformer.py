@@ -1,4 +1,4 @@
-"""The causal transformer: official names, times for each latent, conditions in parts, gradients."""
+"""The transformer: official names, times for each latent, conditions in parts, gradients."""
 
 import gzip
 import json
@@ -12,13 +12,14 @@ import torch.nn.functional as F
 from inferix_core.contracts.model import PassInput, Rotary
 from inferix_wan.initialisation import initialise
 from inferix_wan.transformer import TransformerConfig
-from inferix_wan.transformer.transformer import CausalWanTransformer
+from inferix_wan.transformer.official import SELF_FORCING, WAN21_I2V_14B, WAN21_T2V_1_3B, WAN21_T2V_14B
+from inferix_wan.transformer.transformer import WanTransformer
 from torch import Tensor
 
 TINY = TransformerConfig(
     dim=40, ffn_dim=64, num_heads=2, num_layers=2, freq_dim=16, text_dim=12, text_len=5, in_channels=4, out_channels=4
 )
-MANIFEST = Path(__file__).parents[2] / "tests/golden/wan/manifest_self_forcing_generator.json.gz"
+GOLDEN = Path(__file__).parents[2] / "tests/golden/wan"
 
 
 class PlainContext:
@@ -43,13 +44,13 @@ def attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return F.scaled_dot_product_attention(*(one.transpose(1, 2) for one in (q, k, v))).transpose(1, 2)
 
 
-def transformer(config: TransformerConfig = TINY) -> CausalWanTransformer:
-    made = CausalWanTransformer(config)
+def transformer(config: TransformerConfig = TINY) -> WanTransformer:
+    made = WanTransformer(config)
     initialise(made, seed=5)
     return made
 
 
-def run(model: CausalWanTransformer, latents: Tensor, times: list[list[float]], **conditions: Tensor) -> Tensor:
+def run(model: WanTransformer, latents: Tensor, times: list[list[float]], **conditions: Tensor) -> Tensor:
     positions = [list(range(latents.shape[1]))] * len(latents)
     state = model.embed(PassInput(latents, times, positions, [], [], [latents.shape[1]]))
     context = PlainContext(positions, {"text": model.embed_text(torch.ones(1, 3, 12)), **conditions})
@@ -63,12 +64,24 @@ def latents(num_worlds: int = 1, num_latents: int = 3, height: int = 4, width: i
     return torch.randn(num_worlds, num_latents, 4, height, width, generator=torch.Generator().manual_seed(1))
 
 
-def test_names_and_shapes_are_those_of_the_official_checkpoint() -> None:
-    manifest = json.loads(gzip.decompress(MANIFEST.read_bytes()))["tensors"]
+@pytest.mark.parametrize(
+    ("manifest", "prefix", "config"),
+    [
+        ("wan21_t2v_1_3B", "", WAN21_T2V_1_3B),
+        ("wan21_t2v_14B", "", WAN21_T2V_14B),
+        ("wan21_i2v_14B", "", WAN21_I2V_14B),
+        ("self_forcing_generator", "model.", SELF_FORCING),
+        ("causvid_generator", "model.", SELF_FORCING),
+    ],
+)
+def test_names_and_shapes_are_those_of_the_official_checkpoint(
+    manifest: str, prefix: str, config: TransformerConfig
+) -> None:
+    content = json.loads(gzip.decompress((GOLDEN / f"manifest_{manifest}.json.gz").read_bytes()))
     with torch.device("meta"):
-        state_dict = CausalWanTransformer(TransformerConfig()).state_dict()
-    assert {f"model.{name}": list(value.shape) for name, value in state_dict.items()} == {
-        name: shape for name, (shape, _) in manifest.items()
+        state_dict = WanTransformer(config).state_dict()
+    assert {f"{prefix}{name}": list(value.shape) for name, value in state_dict.items()} == {
+        name: shape for name, (shape, _) in content["tensors"].items()
     }
 
 
@@ -133,7 +146,12 @@ def test_a_deep_copy_is_independent() -> None:
 
 @pytest.mark.parametrize(
     ("field", "value", "message"),
-    [("num_heads", 3, "cannot be split into 3 heads"), ("freq_dim", 15, "even"), ("patch_size", (2, 2, 2), "latent")],
+    [
+        ("num_heads", 3, "cannot be split into 3 heads"),
+        ("in_channels", 3, "make it 4, or more"),
+        ("freq_dim", 15, "even"),
+        ("patch_size", (2, 2, 2), "latent"),
+    ],
 )
 def test_dimensions_that_do_not_fit_are_refused(field: str, value: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):

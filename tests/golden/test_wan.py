@@ -7,6 +7,7 @@ import pytest
 import torch
 import wan_rollout
 from folder import Case, read_cases
+from inferix_wan.solvers.config import UniPCSolverConfig
 from outcome import Verdict
 
 FOLDER = Path(__file__).parent / "wan"
@@ -42,24 +43,67 @@ def test_the_cases_of_this_release_are_all_here() -> None:
         "wan21_vae_d4z16",
         "wan21_vae_d4z4",
         "wan21_vae_eps",
+        "sf_text_encoder",
+        "wan21_umt5_d32",
+        "wan21_umt5_eps",
+        "wan21_clip_d32",
+        "wan21_clip_eps",
+        "wan21_t2v_d96h4",
+        "wan21_t2v_d80h4",
+        "wan21_i2v_d80h4",
+        "wan21_eps_dit",
+        "wan21_solvers",
+        "sf_causal_block_masks",
+        "sf_pipe_cfg_unipc",
+        "sf_pipe_cfg_dpmpp_extend",
+        "sf_pipe_bidir_cfg_unipc",
+        "sf_pipe_bidir_fewstep",
+        "sf_vae_demo_stream",
+        "causvid_rollout",
+        "causvid_rollout_b2_fpb1",
+        "causvid_pipe",
+        "causvid_pipe_warp4",
+        "causvid_pipe_start_latents",
+        "causvid_pipe_long",
+        "causvid_pipe_bidir",
     } <= CASES.keys()
 
 
 def test_a_case_without_its_sink_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    policy = wan_rollout._policy
-    monkeypatch.setattr(wan_rollout, "_policy", lambda constructor: policy({**constructor, "sink_size": 0}))
+    policy = wan_rollout.policy_of
+    monkeypatch.setattr(wan_rollout, "policy_of", lambda constructor: policy({**constructor, "sink_size": 0}))
     assert verdict(CASES["sf_causal_rollout_window_sink"]) is Verdict.FAILED
 
 
 def test_a_case_with_one_other_weight_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    load = wan_rollout.CausalWanTransformer.load_state_dict
+    load = wan_rollout.WanTransformer.load_state_dict
 
     def load_damaged(self: torch.nn.Module, weights: dict[str, torch.Tensor], strict: bool) -> object:
         name = "blocks.1.cross_attn.norm_q.weight"
         return load(self, {**weights, name: weights[name] * 1.01}, strict=strict)
 
-    monkeypatch.setattr(wan_rollout.CausalWanTransformer, "load_state_dict", load_damaged)
+    monkeypatch.setattr(wan_rollout.WanTransformer, "load_state_dict", load_damaged)
     assert verdict(CASES["sf_pipe_t2v"]) is Verdict.FAILED
+
+
+def test_a_case_without_its_negative_prompt_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = wan_rollout.run
+    monkeypatch.setattr("wan_clips.run", lambda setup: run(wan_rollout.replace(setup, negative=setup.embeds[0])))
+    assert verdict(CASES["sf_pipe_bidir_cfg_unipc"]) is Verdict.FAILED
+
+
+def test_a_case_with_a_solver_of_another_order_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    first_order = UniPCSolverConfig(order=1)
+    monkeypatch.setattr("wan_clips.UniPCSolverConfig", lambda: first_order)
+    assert verdict(CASES["sf_pipe_cfg_unipc"]) is Verdict.FAILED
+
+
+def test_a_case_that_carries_over_the_latent_itself_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    def plain(vae: object, *, latents: torch.Tensor, frames: torch.Tensor, num_overlap_latents: int) -> torch.Tensor:
+        return latents[:, -num_overlap_latents:]
+
+    monkeypatch.setattr("wan_causvid.start_latents", plain)
+    assert verdict(CASES["causvid_pipe_long"]) is Verdict.FAILED
 
 
 def test_a_case_with_other_clean_times_fails(monkeypatch: pytest.MonkeyPatch) -> None:

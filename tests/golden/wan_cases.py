@@ -11,14 +11,20 @@ from typing import Any
 
 import torch
 from inferix_wan.config import SelfForcingPlannerConfig
-from inferix_wan.flow import add_noise, clean_from_flow, euler_step, flow_from_clean
-from inferix_wan.schedule import DEFAULT_SIGMA_MIN, NUM_TRAIN_TIMES, FlowMatchSchedule
+from inferix_wan.solvers.flow import add_noise, clean_from_flow, euler_step, flow_from_clean
+from inferix_wan.solvers.schedule import DEFAULT_SIGMA_MIN, NUM_TRAIN_TIMES, FlowMatchSchedule
 from inferix_wan.vae import VaeConfig
 from inferix_wan.vae.layers import CausalConv3d
 from inferix_wan.vae.model import WanVAE
 from outcome import Unsupported
 from torch import Tensor
+from wan_causvid import run_causvid_long, run_causvid_pipeline, run_causvid_rollout
+from wan_clips import run_few_step_clip, run_guided, run_vae_demo
+from wan_encoders import run_clip, run_text_encoder, run_umt5
+from wan_forwards import run_block_masks, run_transformer
+from wan_outputs import caches_of, calls_of, weights_of
 from wan_rollout import Rollout, Setup, run
+from wan_solvers import run_solvers
 
 Tensors = Mapping[str, Tensor]
 
@@ -42,7 +48,7 @@ def run_causal_rollout(case: Mapping[str, Any], tensors: Tensors) -> dict[str, T
     rollout = run(
         Setup(
             constructor=case["constructor"],
-            weights=_weights(tensors),
+            weights=weights_of(tensors),
             planner=SelfForcingPlannerConfig(
                 num_block_latents=size, steps=steps, warp="warped_timesteps" in call, shift=call["timestep_shift"]
             ),
@@ -54,7 +60,7 @@ def run_causal_rollout(case: Mapping[str, Any], tensors: Tensors) -> dict[str, T
             recorded_inputs=inputs if in_bfloat16 else None,
         )
     )
-    outputs = _calls(rollout) | _caches(rollout, num_tokens=call["kv_cache_tokens"])
+    outputs = calls_of(rollout) | caches_of(rollout, num_tokens=call["kv_cache_tokens"])
     for layer in range(rollout.num_layers):
         keys, values = rollout.text_cache(layer)
         outputs |= {f"xcache{layer}.k": keys.float(), f"xcache{layer}.v": values.float()}
@@ -91,7 +97,7 @@ def run_pipeline(case: Mapping[str, Any], tensors: Tensors) -> dict[str, Tensor]
     rollout = run(
         Setup(
             constructor=case["constructor"],
-            weights=_weights(tensors),
+            weights=weights_of(tensors),
             planner=planner,
             embeds=tensors["in.prompt_embeds"],
             latent_size=tuple(call["latent_HxW"]),
@@ -104,8 +110,8 @@ def run_pipeline(case: Mapping[str, Any], tensors: Tensors) -> dict[str, Tensor]
     schedule = FlowMatchSchedule(shift=planner.shift)
     times = schedule.warped(planner.steps) if planner.warp else [float(step) for step in planner.steps]
     return {
-        **_calls(rollout),
-        **_caches(rollout, num_tokens=call["kv_cache_tokens"]),
+        **calls_of(rollout),
+        **caches_of(rollout, num_tokens=call["kv_cache_tokens"]),
         "latents": latents,
         "video": latents.clamp(-1, 1) * 0.5 + 0.5,
         "denoising_step_list": torch.tensor(times),
@@ -156,6 +162,18 @@ def run_vae_stream(case: Mapping[str, Any], tensors: Tensors) -> dict[str, Tenso
 
 Runner = Callable[[Mapping[str, Any], Tensors], dict[str, Tensor]]
 CASES: list[tuple[str, Runner]] = [
+    ("wan21_t2v_*", run_transformer),
+    ("wan21_i2v_*", run_transformer),
+    ("wan21_eps_dit", run_transformer),
+    ("sf_causal_block_masks", run_block_masks),
+    ("sf_pipe_cfg_*", run_guided),
+    ("sf_pipe_bidir_cfg_*", run_guided),
+    ("sf_pipe_bidir_fewstep", run_few_step_clip),
+    ("causvid_pipe_bidir", run_few_step_clip),
+    ("causvid_pipe_long", run_causvid_long),
+    ("causvid_pipe*", run_causvid_pipeline),
+    ("causvid_rollout*", run_causvid_rollout),
+    ("sf_vae_demo_stream", run_vae_demo),
     ("sf_causal_rollout_*", run_causal_rollout),
     ("sf_flowmatch_scheduler*", run_schedule),
     ("sf_pipe_t2v*", run_pipeline),
@@ -164,27 +182,12 @@ CASES: list[tuple[str, Runner]] = [
     ("sf_pipe_i2v*", run_pipeline),
     ("sf_pipe_first_frame*", run_pipeline),
     ("sf_vae_stream*", run_vae_stream),
+    ("wan21_solvers*", run_solvers),
     ("wan21_vae_*", run_vae),
+    ("sf_text_encoder", run_text_encoder),
+    ("wan21_umt5_*", run_umt5),
+    ("wan21_clip_*", run_clip),
 ]
-
-
-def _weights(tensors: Tensors) -> dict[str, Tensor]:
-    return {name.removeprefix("sd."): value for name, value in tensors.items() if name.startswith("sd.")}
-
-
-def _calls(rollout: Rollout) -> dict[str, Tensor]:
-    outputs: dict[str, Tensor] = {}
-    for index, call in enumerate(rollout.calls):
-        outputs |= {f"call{index}.flow": call.flow, f"call{index}.x0": call.clean}
-    return outputs
-
-
-def _caches(rollout: Rollout, *, num_tokens: int) -> dict[str, Tensor]:
-    outputs: dict[str, Tensor] = {}
-    for layer in range(rollout.num_layers):
-        keys, values = rollout.cache(layer, num_tokens=num_tokens)
-        outputs |= {f"cache{layer}.k": keys.float(), f"cache{layer}.v": values.float()}
-    return outputs
 
 
 def _buffer_indices(rollout: Rollout, *, tokens_per_latent: int) -> Tensor:
@@ -273,5 +276,5 @@ def _vae(constructor: Mapping[str, Any], tensors: Tensors) -> WanVAE:
             **statistics,
         )
     )
-    vae.load_state_dict(_weights(tensors), strict=True)
+    vae.load_state_dict(weights_of(tensors), strict=True)
     return vae.requires_grad_(False)

@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 from inferix_core.contracts.kv import KVPolicy
-from inferix_core.contracts.model import Layer, LayerContext, PassInput
+from inferix_core.contracts.model import Condition, Conditions, Layer, LayerContext, PassInput
+from inferix_core.contracts.scheduler import Planner, Solver
 from inferix_core.defaults.configuration import DenseConfig
 from inferix_core.defaults.dense import DenseStore
 from inferix_core.defaults.full import FullPolicy
@@ -20,18 +21,37 @@ from inferix_core.relay import Relay
 from inferix_core.runtime.engine import Engine
 from inferix_core.runtime.loop import Parts
 from inferix_core.runtime.world import World
+from inferix_core.signals import Signal
 from inferix_core.specs import ComponentConfig
 from inferix_wan.config import FewStepSolverConfig, SelfForcingPlannerConfig
-from inferix_wan.few_step_solver import FewStepSolver
-from inferix_wan.flow import clean_from_flow
 from inferix_wan.geometry import wan_geometry
 from inferix_wan.model import WanModel
-from inferix_wan.schedule import FlowMatchSchedule
-from inferix_wan.self_forcing import SelfForcingPlanner
+from inferix_wan.planners.causvid import CausVidPlanner
+from inferix_wan.planners.clip import FewStepClipPlanner, WholeClipPlanner
+from inferix_wan.planners.config import (
+    CausVidPlannerConfig,
+    FewStepClipPlannerConfig,
+    GuidedBlocksPlannerConfig,
+    WholeClipPlannerConfig,
+)
+from inferix_wan.planners.guided_blocks import GuidedBlocksPlanner
+from inferix_wan.planners.self_forcing import SelfForcingPlanner
+from inferix_wan.solvers.few_step import FewStepSolver
+from inferix_wan.solvers.flow import clean_from_flow
+from inferix_wan.solvers.schedule import FlowMatchSchedule
 from inferix_wan.transformer import TransformerConfig
-from inferix_wan.transformer.transformer import CausalWanTransformer, PassState
+from inferix_wan.transformer.conditions import NEGATIVE_TEXT
+from inferix_wan.transformer.transformer import PassState, WanTransformer
 from outcome import Unsupported
 from torch import Tensor
+
+PlannerConfig = (
+    SelfForcingPlannerConfig
+    | CausVidPlannerConfig
+    | GuidedBlocksPlannerConfig
+    | WholeClipPlannerConfig
+    | FewStepClipPlannerConfig
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +103,20 @@ class Rollout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """What a run is made of. `noise(world, latents, level)` gives recorded noise [L, C, h, w]."""
+    """What a run is made of. `noise(world, latents, level)` gives recorded noise [L, C, h, w].
+
+    `negative` are the embeds [T, text_dim] of the negative prompt, the same for all worlds.
+    """
 
     constructor: Mapping[str, Any]
     weights: Mapping[str, Tensor]
-    planner: SelfForcingPlannerConfig
+    planner: PlannerConfig
     embeds: Tensor
     latent_size: tuple[int, int]
     num_latents: int
     noise: Callable[[int, range, int], Tensor]
+    solver: Solver = field(default_factory=lambda: FewStepSolver(FewStepSolverConfig()))
+    negative: Tensor | None = None
     prefix: Tensor | None = None
     dtype: torch.dtype = torch.float32
     recorded_inputs: Sequence[Tensor] | None = None
@@ -112,12 +137,12 @@ def transformer_config(constructor: Mapping[str, Any]) -> TransformerConfig:
 
 def run(setup: Setup) -> Rollout:
     """Makes all blocks of the run, all worlds together."""
-    transformer = CausalWanTransformer(transformer_config(setup.constructor))
+    transformer = WanTransformer(transformer_config(setup.constructor))
     transformer.load_state_dict(setup.weights, strict=True)
     transformer.to(setup.dtype).requires_grad_(False)
     recorder = _RecordingModel(transformer, setup)
-    planner = SelfForcingPlanner(setup.planner)
-    policy = _policy(setup.constructor)
+    planner = _planner(setup.planner)
+    policy = policy_of(setup.constructor)
     device = torch.device("cpu")
     store = DenseStore(
         DenseConfig(),
@@ -129,7 +154,7 @@ def run(setup: Setup) -> Rollout:
     parts = Parts(
         model=recorder,
         planner=planner,
-        solver=FewStepSolver(FewStepSolverConfig()),
+        solver=setup.solver,
         store=store,
         policy=policy,
         backend=SdpaBackend(ComponentConfig()),
@@ -157,7 +182,21 @@ def run(setup: Setup) -> Rollout:
     return Rollout(recorder.calls, blocks, worlds, len(recorder.layers))
 
 
-def _policy(constructor: Mapping[str, Any]) -> KVPolicy:
+def _planner(config: PlannerConfig) -> Planner:
+    match config:
+        case SelfForcingPlannerConfig():
+            return SelfForcingPlanner(config)
+        case CausVidPlannerConfig():
+            return CausVidPlanner(config)
+        case GuidedBlocksPlannerConfig():
+            return GuidedBlocksPlanner(config)
+        case WholeClipPlannerConfig():
+            return WholeClipPlanner(config)
+        case FewStepClipPlannerConfig():
+            return FewStepClipPlanner(config)
+
+
+def policy_of(constructor: Mapping[str, Any]) -> KVPolicy:
     window, sink = constructor.get("local_attn_size", -1), constructor.get("sink_size", 0)
     if window == -1:
         return FullPolicy(ComponentConfig())
@@ -172,15 +211,23 @@ def _policy(constructor: Mapping[str, Any]) -> KVPolicy:
 class _RecordingModel(WanModel):
     """Makes the prediction of every pass, also of those where the engine has no use for it, and keeps it."""
 
-    def __init__(self, transformer: CausalWanTransformer, setup: Setup) -> None:
+    def __init__(self, transformer: WanTransformer, setup: Setup) -> None:
         height, width = (8 * size for size in setup.latent_size)
         geometry = wan_geometry(transformer.config, height=height, width=width, fps=16.0)
         super().__init__(transformer, text_encoder=_GivenEmbeds(setup.embeds), geometry=geometry)
         self.calls: list[Call] = []
+        self._negative = None if setup.negative is None else self._condition(setup.negative)
         self._schedule = FlowMatchSchedule(shift=setup.planner.shift)
         self._recorded_inputs = setup.recorded_inputs
         self._input: PassInput | None = None
         self.layers: Sequence[Layer] = [*self.layers[:-1], self._recorded(self.layers[-1])]
+
+    def encode(self, signal: Signal, previous: Conditions | None) -> Conditions:
+        conditions = super().encode(signal, previous)
+        return conditions if self._negative is None else {**conditions, NEGATIVE_TEXT: self._negative}
+
+    def _condition(self, embeds: Tensor) -> Condition:
+        return Condition(self.transformer.embed_text(embeds.unsqueeze(0)))
 
     def embed(self, pass_input: PassInput) -> PassState:
         if self._recorded_inputs is not None:

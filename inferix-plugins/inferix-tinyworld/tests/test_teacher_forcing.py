@@ -29,8 +29,8 @@ from inferix_tinyworld.train.dit_batch import draw_batch, sampler_sigmas
 from inferix_tinyworld.train.dit_settings import DitSettings
 from inferix_tinyworld.train.latent_pool import Shard
 from inferix_wan.config import FewStepSolverConfig, SelfForcingPlannerConfig
-from inferix_wan.few_step_solver import FewStepSolver
-from inferix_wan.self_forcing import SelfForcingPlanner
+from inferix_wan.planners.self_forcing import SelfForcingPlanner
+from inferix_wan.solvers.few_step import FewStepSolver
 from torch import Tensor
 
 

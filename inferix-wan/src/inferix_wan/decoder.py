@@ -1,4 +1,4 @@
-"""The Wan VAE as a decoder of the engine.
+"""The Wan VAE as a decoder of the engine, and as the encoder of what a world begins with.
 
 Letters: L latents, C latent channels, h, w latent height and width, T frames, H, W frame height and width.
 """
@@ -18,7 +18,7 @@ from inferix_wan.weights import load_weights
 
 
 class WanVaeDecoder:
-    """Decodes a stream whose history lives in its state. Implements the core's `Decoder`.
+    """Decodes a stream whose history lives in its state, and encodes one. Implements `Decoder` and `FrameEncoder`.
 
     Raises `ConfigError` for latents that the VAE does not decode to the model's frames, and for missing weights;
     `CheckpointError` for a checkpoint that does not fit.
@@ -38,11 +38,26 @@ class WanVaeDecoder:
             initialise(vae, seed=config.weights_seed)
             vae.to(device=device, dtype=dtype)
         self._vae = vae.use_channels_last()
+        self._device = device
+        self._max_latents = config.max_latents
 
     def decode(self, latents: Tensor, state: State | None) -> tuple[Tensor, State]:
-        """See `Decoder.decode`."""
-        frames, new_state = self._vae.decode(latents.unsqueeze(0), state)
-        return frames[0], new_state
+        """See `Decoder.decode`. Long blocks are decoded in parts, since a whole clip's activations are large."""
+        frames = []
+        for part in torch.split(latents, self._max_latents):
+            made, state = self._vae.decode(part.unsqueeze(0), state)
+            frames.append(made[0])
+        assert state is not None, "a block has latents"
+        return frames[0] if len(frames) == 1 else torch.cat(frames), state
+
+    @torch.no_grad()
+    def encode(self, frames: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """See `FrameEncoder.encode`. The frames may be on any device; latents are on the decoder's.
+
+        Raises `ValueError` for frames of a size that the spatial stride does not divide.
+        """
+        latents, new_state = self._vae.encode(frames.to(self._device).unsqueeze(0), state)
+        return latents[0], new_state
 
 
 def _check_geometry(shape: VaeConfig, geometry: Geometry) -> None:

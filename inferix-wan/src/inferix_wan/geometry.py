@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from inferix_core.errors import ConfigError
 from inferix_core.plan import FieldShape, Geometry, KVLayout
 
@@ -22,11 +24,10 @@ def wan_geometry(
     Raises `ConfigError` for a size that the spatial stride times the patch does not divide.
     """
     _, patch_rows, patch_columns = config.patch_size
-    _check_multiple("height", height, spatial_stride * patch_rows)
-    _check_multiple("width", width, spatial_stride * patch_columns)
+    _check_sides({"height": (height, spatial_stride * patch_rows), "width": (width, spatial_stride * patch_columns)})
     rows, columns = height // spatial_stride, width // spatial_stride
     return Geometry(
-        latent_shape=(config.in_channels, rows, columns),
+        latent_shape=(config.out_channels, rows, columns),
         tokens_per_latent=(rows // patch_rows) * (columns // patch_columns),
         frame_height=height,
         frame_width=width,
@@ -42,11 +43,14 @@ def wan_layout(config: TransformerConfig, geometry: Geometry) -> KVLayout:
     return KVLayout(config.num_layers, geometry.tokens_per_latent, {"k": field, "v": field})
 
 
-def _check_multiple(name: str, size: int, multiple: int) -> None:
-    if size > 0 and size % multiple == 0:
-        return
+def _check_sides(sides: Mapping[str, tuple[int, int]]) -> None:
+    """Raises `ConfigError` that names every side whose size is no multiple of its number."""
+    faults = [_fault(name, size, multiple) for name, (size, multiple) in sides.items() if size % multiple or size <= 0]
+    if faults:
+        raise ConfigError(f"A frame {', and a '.join(faults)}.")
+
+
+def _fault(name: str, size: int, multiple: int) -> str:
     below = size - size % multiple
     accepted = f"{below} or {below + multiple}" if below > 0 else f"{multiple} or more"
-    raise ConfigError(
-        f"A frame {name} of {size} pixels was asked for, but this model makes multiples of {multiple}: use {accepted}."
-    )
+    return f"{name} of {size} pixels was asked for, but this model makes multiples of {multiple}: use {accepted}"

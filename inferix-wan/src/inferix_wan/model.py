@@ -1,52 +1,71 @@
 """The Wan model as the engine sees it: transformer, text encoder, geometry.
 
-Letters: B worlds, L latents of a pass, C channels, T text tokens.
+Letters: B worlds, L latents of a pass, C channels, T text tokens, H, W frame height and width.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
+import torch
 from inferix_core.contracts.model import Condition, Conditions, Layer, PassInput
+from inferix_core.contracts.scheduler import Planner
 from inferix_core.errors import SignalError
 from inferix_core.plan import Geometry
 from inferix_core.signals import Signal
 from torch import Tensor
 
 from inferix_wan.geometry import wan_layout
-from inferix_wan.text import TextEncoder
-from inferix_wan.transformer.transformer import CausalWanTransformer, PassState
-
-TEXT = "text"
+from inferix_wan.pictures import Fit, fitted_frames
+from inferix_wan.prefix import FrameEncoder, Prefix, prefix_latents
+from inferix_wan.text.base import TextEncoder
+from inferix_wan.transformer.conditions import NEGATIVE_TEXT, TEXT
+from inferix_wan.transformer.transformer import PassState, WanTransformer
 
 
 class WanModel:
     """Implements the core's `Model` over a transformer whose weights stand already.
 
-    The network runs in the dtype of its weights, and latents between passes have it as well. `geometry` is made by
-    `wan_geometry`.
+    The network runs in the dtype of its weights; latents between passes have the precision of its residuals.
+    `geometry` is made by `wan_geometry`. `negative_prompt` is what guided plans lead away from, None for a model
+    without guidance.
     """
 
-    def __init__(self, transformer: CausalWanTransformer, *, text_encoder: TextEncoder, geometry: Geometry) -> None:
+    def __init__(
+        self,
+        transformer: WanTransformer,
+        *,
+        text_encoder: TextEncoder,
+        geometry: Geometry,
+        negative_prompt: str | None = None,
+    ) -> None:
         weight = transformer.patch_embedding.weight
         self.geometry = geometry
         self.layout = wan_layout(transformer.config, geometry)
-        self.dtype = self.latent_dtype = weight.dtype
+        self.dtype = weight.dtype
+        self.latent_dtype = torch.float32 if transformer.config.residual_precision == "float32" else weight.dtype
         self.layers: Sequence[Layer] = list(transformer.layers)
         self.transformer = transformer
         self._text_encoder = text_encoder
+        self._negative_prompt = negative_prompt
         self._device = weight.device
 
     def encode(self, signal: Signal, previous: Conditions | None) -> Conditions:
-        """See `Model.encode`. A world without a prompt runs under the empty one; actions are not understood."""
+        """See `Model.encode`. A world without a prompt runs under the empty one; actions are not understood.
+
+        Parts of a prefix stay as they are.
+        """
         if signal.action is not None:
             raise SignalError(
                 f"The action '{signal.action}' was sent, but this model takes none: steer it with a prompt."
             )
-        text = None if previous is None else previous.get(TEXT)
-        if text is None or signal.prompt is not None:
-            text = self.encode_text(signal.prompt or "")
-        return {TEXT: text}
+        conditions = {} if previous is None else dict(previous)
+        if TEXT not in conditions or signal.prompt is not None:
+            conditions[TEXT] = self.encode_text(signal.prompt or "")
+        if self._negative_prompt is not None:
+            conditions[NEGATIVE_TEXT] = self._negative_text
+        return conditions
 
     def encode_text(self, prompt: str) -> Condition:
         """The text part of the conditions: tokens [1, text_len, dim]."""
@@ -58,6 +77,16 @@ class WanModel:
             )
         return Condition(self.transformer.embed_text(embeds.unsqueeze(0)))
 
+    @torch.no_grad()
+    def encode_prefix(self, frames: Tensor, *, fit: Fit, encoder: FrameEncoder, planner: Planner) -> Prefix:
+        """A beginning that the model goes on from: a picture [1, h, w, 3] or a video [T, h, w, 3], uint8, of any size.
+
+        `encoder` is the decoder that will show the world, since latents are its own. See `prefix_latents` for how many
+        frames are taken. Raises `ConfigError` for what are no frames, `PlanError` for a planner that continues nothing.
+        """
+        fitted = fitted_frames(frames, height=self.geometry.frame_height, width=self.geometry.frame_width, fit=fit)
+        return Prefix(prefix_latents(fitted, encoder=encoder, planner=planner, geometry=self.geometry))
+
     def embed(self, pass_input: PassInput) -> PassState:
         """See `Model.embed`."""
         return self.transformer.embed(pass_input)
@@ -66,3 +95,8 @@ class WanModel:
         """See `Model.head`: the flow, noise minus clean, [B, L, C, h, w]."""
         flow: Tensor = self.transformer.head(state)
         return flow
+
+    @cached_property
+    def _negative_text(self) -> Condition:
+        """One for all worlds, so that its keys and values are made once; encoded when the first world needs it."""
+        return self.encode_text(self._negative_prompt or "")

@@ -2,71 +2,91 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from inferix_core.hookspecs import hookimpl
 from inferix_core.specs import ModelSpec, Spec
 
-from inferix_wan.config import FewStepSolverConfig, SelfForcingConfig, SelfForcingPlannerConfig, WanVaeDecoderConfig
+from inferix_wan.config import FewStepSolverConfig, SelfForcingPlannerConfig, WanVaeDecoderConfig
+from inferix_wan.models import model_specs
+from inferix_wan.planners.config import (
+    CausVidPlannerConfig,
+    FewStepClipPlannerConfig,
+    GuidedBlocksPlannerConfig,
+    WholeClipPlannerConfig,
+)
+from inferix_wan.solvers.config import DpmPlusPlusSolverConfig, UniPCSolverConfig
 
-_SELF_FORCING: Mapping[str, Any] = {
-    "planner": {"use": "self-forcing"},
-    "solver": {"use": "few-step"},
-    "decoder": {"use": "wan-vae"},
-    "kv": {"policy": {"use": "sink-window", "num_sink_latents": 0, "num_window_latents": 21}},
-}
-_MID: Mapping[str, Any] = {
-    "model": {"size": "mid", "weights": "random", "height": 240, "width": 416},
-    "decoder": {"weights": "random", "base_dim": 16, "num_res_blocks": 1},
-    "kv": {"policy": {"num_window_latents": 9}},
-}
-_TINY_RANDOM: Mapping[str, Any] = {
-    "model": {"size": "tiny-random", "weights": "random", "height": 64, "width": 96},
-    "decoder": {"weights": "random", "base_dim": 4, "num_res_blocks": 1},
-    "kv": {"policy": {"use": "full"}},  # runs with the core alone: a smoke test needs no bounded memory
-}
+if TYPE_CHECKING:
+    import typer
 
 
 @hookimpl
 def inferix_models() -> Iterable[ModelSpec]:
-    """Self Forcing."""
-    return [
-        ModelSpec(
-            name="self-forcing",
-            summary="Self Forcing on Wan 2.1: text to video, block after block, four denoising passes each.",
-            implementation="inferix_wan.self_forcing_model:SelfForcingModel",
-            config=SelfForcingConfig,
-            provides=frozenset({"quantize", "window-relative"}),
-            preset=_SELF_FORCING,
-            presets={"mid": _MID, "tiny-random": _TINY_RANDOM},
-        )
-    ]
+    """Self Forcing, CausVid, and the Wan 2.1 base."""
+    return model_specs()
 
 
 @hookimpl
 def inferix_schedulers() -> Iterable[Spec]:
-    """Self Forcing's order of passes."""
+    """The orders of passes: causal or whole clips, a few steps or many."""
     return [
         Spec(
             name="self-forcing",
             summary="A few denoising passes over one block, then a clean pass that commits it.",
-            implementation="inferix_wan.self_forcing:SelfForcingPlanner",
+            implementation="inferix_wan.planners.self_forcing:SelfForcingPlanner",
             config=SelfForcingPlannerConfig,
-        )
+        ),
+        Spec(
+            name="causvid",
+            summary="Self Forcing's passes in rollouts: positions start again over the last block of the one before.",
+            implementation="inferix_wan.planners.causvid:CausVidPlanner",
+            config=CausVidPlannerConfig,
+        ),
+        Spec(
+            name="guided-blocks",
+            summary="Many steps over one block, each under the prompt and under a negative one; both caches commit.",
+            implementation="inferix_wan.planners.guided_blocks:GuidedBlocksPlanner",
+            config=GuidedBlocksPlannerConfig,
+        ),
+        Spec(
+            name="whole-clip",
+            summary="A clip as one block, in many guided steps: bidirectional models.",
+            implementation="inferix_wan.planners.clip:WholeClipPlanner",
+            config=WholeClipPlannerConfig,
+        ),
+        Spec(
+            name="few-step-clip",
+            summary="A clip as one block, in a few steps: distilled bidirectional models.",
+            implementation="inferix_wan.planners.clip:FewStepClipPlanner",
+            config=FewStepClipPlannerConfig,
+        ),
     ]
 
 
 @hookimpl
 def inferix_solvers() -> Iterable[Spec]:
-    """The update rule of few-step models."""
+    """The update rules of few-step and of multi-step models."""
     return [
         Spec(
             name="few-step",
             summary="Predicts the clean block at once and noises it again to the next level.",
-            implementation="inferix_wan.few_step_solver:FewStepSolver",
+            implementation="inferix_wan.solvers.few_step:FewStepSolver",
             config=FewStepSolverConfig,
-        )
+        ),
+        Spec(
+            name="unipc",
+            summary="UniPC, multi-step: predicts, and corrects the last prediction with the network's next one.",
+            implementation="inferix_wan.solvers.unipc:UniPCSolver",
+            config=UniPCSolverConfig,
+        ),
+        Spec(
+            name="dpm-plus-plus",
+            summary="DPM-Solver++, multi-step: extrapolates from the last clean estimates.",
+            implementation="inferix_wan.solvers.dpm_plus_plus:DpmPlusPlusSolver",
+            config=DpmPlusPlusSolverConfig,
+        ),
     ]
 
 
@@ -79,5 +99,14 @@ def inferix_decoders() -> Iterable[Spec]:
             summary="The causal Wan 2.1 VAE, streaming: a stream decodes the same however it is cut.",
             implementation="inferix_wan.decoder:WanVaeDecoder",
             config=WanVaeDecoderConfig,
+            provides=frozenset({"encode"}),
         )
     ]
+
+
+@hookimpl
+def inferix_add_commands(cli: typer.Typer) -> None:
+    """`inferix weights`."""
+    from inferix_wan.commands.weights import application  # only the command line needs it
+
+    cli.add_typer(application, name="weights")

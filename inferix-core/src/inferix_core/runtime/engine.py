@@ -33,6 +33,7 @@ from inferix_core.signals import Signal
 
 if TYPE_CHECKING:
     from inferix_core.contracts.decoder import Decoder
+    from inferix_core.contracts.model import Conditions
     from inferix_core.contracts.profiler import Profiler
     from inferix_core.contracts.streamer import Streamer
 
@@ -162,13 +163,15 @@ class Engine:
         *,
         seed: int | None = None,
         prefix: Tensor | None = None,
+        conditions: Conditions | None = None,
         num_blocks: int | None = None,
         noise: NoiseSource | None = None,
     ) -> World:
         """A new world at its beginning.
 
         `seed` defaults to the configured one; `prefix` are clean latents `[L, C, h, w]` that the world starts
-        with, copied; `num_blocks` is the horizon for planners that need one; `noise` replaces the seeded noise.
+        with, copied; `conditions` are parts that hold from the start, e.g. what a model has made of a picture;
+        `num_blocks` is the horizon for planners that need one; `noise` replaces the seeded noise.
         Raises `ConfigError`, `SignalError` or, for a prefix or horizon that cannot be planned, `PlanError`.
         """
         seed = self._seed if seed is None else checked_seed(seed)
@@ -177,6 +180,7 @@ class Engine:
         if prefix is not None:
             prefix = self._checked_prefix(prefix)
         state = WorldState(id=self.next_id(), noise=noise or CounterNoise(seed), prefix=prefix, horizon=num_blocks)
+        state.conditions = conditions
         if noise is None:
             state.log.add(SeedRecord(0, seed))
         self._parts.planner.plan(state.progress)  # what cannot be planned is said now, not at the first step

@@ -1,4 +1,4 @@
-"""The Wan 2.1 diffusion transformer: `.transformer.CausalWanTransformer` is the module. This loads no torch."""
+"""The Wan 2.1 diffusion transformer: `.transformer.WanTransformer` is the module. This loads no torch."""
 
 from inferix_wan.transformer.config import TransformerConfig
 

@@ -11,7 +11,9 @@ import torch
 import torch.nn.functional as F
 from inferix_core.contracts.model import LayerContext, Rotary
 from torch import Tensor, nn
+from torch.func import functional_call
 
+from inferix_wan.transformer.conditions import IMAGE
 from inferix_wan.transformer.config import TransformerConfig
 
 
@@ -43,6 +45,7 @@ def modulated_norm(x: Tensor, *, shift: Tensor, scale: Tensor, eps: float) -> Te
 def gated_add(x: Tensor, change: Tensor, *, gate: Tensor) -> Tensor:
     """The sum x + change * gate for `x`, `change` [B, N, dim] and `gate` [B, G, dim]."""
     num_groups = gate.shape[1]
+    change = change.to(x.dtype)
     return torch.addcmul(grouped(x, num_groups), grouped(change, num_groups), gate.unsqueeze(2)).flatten(1, 2)
 
 
@@ -81,31 +84,58 @@ class SelfAttention(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """Attention of the pass's tokens over the named parts of their conditions."""
+    """Attention of the pass's tokens over the named parts of their conditions, taken as one.
+
+    Models that start from a picture also attend to its tokens, with the same queries and keys and values of their own;
+    the two results are added.
+    """
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         dim = config.dim
         self.num_heads = config.num_heads
-        self.parts = config.condition_parts
         self.q = nn.Linear(dim, dim)
         self.k = nn.Linear(dim, dim)
         self.v = nn.Linear(dim, dim)
         self.o = nn.Linear(dim, dim)
         self.norm_q = RMSNorm(dim, eps=config.eps)
         self.norm_k = RMSNorm(dim, eps=config.eps)
+        self.takes_image = config.image_dim is not None
+        if self.takes_image:
+            self.k_img = nn.Linear(dim, dim)
+            self.v_img = nn.Linear(dim, dim)
+            self.norm_k_img = RMSNorm(dim, eps=config.eps)
 
     def project(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values [..., T, H, D] of condition tokens [..., T, dim]."""
         heads = (self.num_heads, -1)
         return self.norm_k(self.k(tokens)).unflatten(-1, heads), self.v(tokens).unflatten(-1, heads)
 
-    def forward(self, x: Tensor, context: LayerContext) -> Tensor:
+    def project_image(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values [..., T, H, D] of image tokens [..., T, dim]."""
+        heads = (self.num_heads, -1)
+        return self.norm_k_img(self.k_img(tokens)).unflatten(-1, heads), self.v_img(tokens).unflatten(-1, heads)
+
+    def forward(self, x: Tensor, context: LayerContext, parts: Sequence[str]) -> Tensor:
         """`x` [B, N, dim] -> [B, N, dim]."""
         q = self.norm_q(self.q(x)).unflatten(-1, (self.num_heads, -1))
-        attended = context.attend_conditions(q, self.parts, self.project)
+        attended = context.attend_conditions(q, parts, self.project)
+        if self.takes_image:
+            attended = attended + context.attend_conditions(q, (IMAGE,), self.project_image)
         projected: Tensor = self.o(attended.flatten(-2))
         return projected
+
+
+def image_projection(image_dim: int, dim: int) -> nn.ModuleDict:
+    """Image tokens to the width of the transformer: LayerNorm, Linear, GELU (exact), Linear, LayerNorm."""
+    layers = nn.Sequential(
+        nn.LayerNorm(image_dim),
+        nn.Linear(image_dim, image_dim),
+        nn.GELU(),
+        nn.Linear(image_dim, dim),
+        nn.LayerNorm(dim),
+    )
+    return nn.ModuleDict({"proj": layers})  # the official name has this step more
 
 
 def feed_forward(config: TransformerConfig) -> nn.Sequential:
@@ -113,6 +143,16 @@ def feed_forward(config: TransformerConfig) -> nn.Sequential:
     return nn.Sequential(
         nn.Linear(config.dim, config.ffn_dim), nn.GELU(approximate="tanh"), nn.Linear(config.ffn_dim, config.dim)
     )
+
+
+def run_in_dtype_of(x: Tensor, module: nn.Module) -> Tensor:
+    """The output of `module` for `x`, computed in the dtype of `x` whatever that of the weights."""
+    weights = dict(module.named_parameters())
+    if all(weight.dtype == x.dtype for weight in weights.values()):
+        result: Tensor = module(x)
+        return result
+    widened: Tensor = functional_call(module, {name: weight.to(x.dtype) for name, weight in weights.items()}, (x,))
+    return widened
 
 
 def split_modulation(table: Tensor, embedding: Tensor) -> Sequence[Tensor]:

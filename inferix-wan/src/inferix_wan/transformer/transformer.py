@@ -1,7 +1,7 @@
-"""The causal Wan 2.1 transformer: latents in, flow out, with self-attention left to the engine.
+"""The Wan 2.1 transformer: latents in, flow out, with self-attention left to the engine.
 
 Letters: B worlds, L latents of a pass, C channels, S tokens of a latent, N = L * S tokens, G groups of tokens that
-share a time (1 or L), T text tokens.
+share a time (1 or L), T condition tokens.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from typing import cast
 import torch
 import torch.nn.functional as F
 from inferix_core.contracts.model import Layer, LayerContext, PassInput
+from inferix_core.errors import UnsupportedError
 from torch import Tensor, nn
 
+from inferix_wan.transformer.conditions import IMAGE, parts_of_branch, require, with_image_latents
 from inferix_wan.transformer.config import TransformerConfig
 from inferix_wan.transformer.embedding import patches, sinusoid, unpatched
 from inferix_wan.transformer.layers import (
@@ -22,7 +24,9 @@ from inferix_wan.transformer.layers import (
     SelfAttention,
     feed_forward,
     gated_add,
+    image_projection,
     modulated_norm,
+    run_in_dtype_of,
     split_modulation,
 )
 from inferix_wan.transformer.rotary import GridRotary
@@ -33,7 +37,8 @@ class PassState:
     """What goes from layer to layer: the tokens change, the rest belongs to the pass.
 
     `tokens` [B, N, dim]; `time` [B, G, 1, dim] for the head; `modulation` [B, G, 6, dim] for the blocks;
-    `grid` is (latents, rows, columns) of tokens.
+    `grid` is (latents, rows, columns) of tokens; `parts` of the conditions are attended to; matrices work in `dtype`,
+    and tokens and modulation are in the residual precision.
     """
 
     tokens: Tensor
@@ -41,6 +46,8 @@ class PassState:
     modulation: Tensor
     rotary: GridRotary
     grid: tuple[int, int, int]
+    parts: tuple[str, ...]
+    dtype: torch.dtype
 
 
 class TransformerBlock(nn.Module):
@@ -59,10 +66,11 @@ class TransformerBlock(nn.Module):
         """The state with new tokens."""
         shift, scale, gate, ffn_shift, ffn_scale, ffn_gate = split_modulation(self.modulation, state.modulation)
         x = state.tokens
-        normed = modulated_norm(x, shift=shift, scale=scale, eps=self.eps)
+        normed = modulated_norm(x, shift=shift, scale=scale, eps=self.eps).to(state.dtype)
         x = gated_add(x, self.self_attn(normed, context, state.rotary), gate=gate)
-        x = x + self.cross_attn(self.norm3(x), context)
-        normed = modulated_norm(x, shift=ffn_shift, scale=ffn_scale, eps=self.eps)
+        normed = run_in_dtype_of(x, self.norm3).to(state.dtype)
+        x = x + self.cross_attn(normed, context, state.parts)
+        normed = modulated_norm(x, shift=ffn_shift, scale=ffn_scale, eps=self.eps).to(state.dtype)
         x = gated_add(x, self.ffn(normed), gate=ffn_gate)
         return replace(state, tokens=x)
 
@@ -81,14 +89,16 @@ class Head(nn.Module):
     def forward(self, state: PassState) -> Tensor:
         """The predicted flow (noise minus clean) [B, L, C, h, w]."""
         shift, scale = split_modulation(self.modulation, state.time)
-        tokens = self.head(modulated_norm(state.tokens, shift=shift, scale=scale, eps=self.eps))
+        normed = modulated_norm(state.tokens, shift=shift, scale=scale, eps=self.eps)
+        tokens = run_in_dtype_of(normed, self.head)
         return unpatched(tokens, grid=state.grid, patch_size=self.patch_size)
 
 
-class CausalWanTransformer(nn.Module):
-    """The network of Self Forcing and its relatives, as the core's loop runs it: `embed`, `layers`, `head`.
+class WanTransformer(nn.Module):
+    """The network of Wan 2.1, Self Forcing and CausVid, as the core's loop runs it: `embed`, `layers`, `head`.
 
-    `head` is the module of that name. State-dict keys are the official ones. Nothing is kept between passes but
+    What is causal is the plan, not the network: a video that is one block is denoised with every latent seeing every
+    other. `head` is the module of that name. State-dict keys are the official ones. Nothing is kept between passes but
     rotation tables, gradients flow through every method, and the host never waits for the device.
     """
 
@@ -102,6 +112,8 @@ class CausalWanTransformer(nn.Module):
         )
         self.time_embedding = nn.Sequential(nn.Linear(config.freq_dim, dim), nn.SiLU(), nn.Linear(dim, dim))
         self.time_projection = nn.Sequential(nn.SiLU(), nn.Linear(dim, 6 * dim))
+        if config.image_dim is not None:
+            self.img_emb = image_projection(config.image_dim, dim)
         self.blocks = nn.ModuleList(TransformerBlock(config) for _ in range(config.num_layers))
         self.head = Head(config)
         self._rotaries: dict[tuple[int, int, torch.dtype], GridRotary] = {}
@@ -125,18 +137,38 @@ class CausalWanTransformer(nn.Module):
         tokens: Tensor = self.text_embedding(F.pad(embeds, (0, 0, 0, num_missing)))
         return tokens
 
+    def embed_image(self, features: Tensor) -> Tensor:
+        """Image encoder output [B, T, image_dim] -> condition tokens [B, T, dim].
+
+        Raises `UnsupportedError` for a model that takes text alone.
+        """
+        if self.config.image_dim is None:
+            raise UnsupportedError("A picture was given, but this model takes text alone: use an image-to-video model.")
+        tokens: Tensor = self.img_emb["proj"](features)
+        return tokens
+
     def embed(self, pass_input: PassInput) -> PassState:
-        """The state before the first block."""
+        """The state before the first block.
+
+        Raises `UnsupportedError` for a pass of several guidance branches, or without a condition that it needs.
+        """
+        parts = parts_of_branch(self.config.condition_parts, pass_input)
+        if self.config.image_dim is not None:
+            require(IMAGE, pass_input, why="this model makes videos from a picture")
         latents = pass_input.latents
+        if num_missing := self.config.in_channels - latents.shape[2]:
+            latents = with_image_latents(pass_input, num_channels=num_missing)
         num_latents, _, height, width = latents.shape[1:]
         _, patch_rows, patch_columns = self.config.patch_size
         grid = (num_latents, height // patch_rows, width // patch_columns)
         weight, bias = self.patch_embedding.weight, self.patch_embedding.bias
-        tokens = F.linear(patches(latents, patch_size=(patch_rows, patch_columns)), weight.flatten(1), bias)
-        time = self._embed_times(pass_input.times, weight)  # [B, G, dim]
-        modulation = self.time_projection(time).unflatten(-1, (6, -1))
+        patched = patches(latents.to(weight.dtype), patch_size=(patch_rows, patch_columns))
+        residual_dtype = torch.float32 if self.config.residual_precision == "float32" else weight.dtype
+        tokens = F.linear(patched, weight.flatten(1), bias).to(residual_dtype)
+        time = self._embed_times(pass_input.times, dtype=residual_dtype, device=weight.device)  # [B, G, dim]
+        modulation = run_in_dtype_of(time, self.time_projection).view(*time.shape[:2], 6, -1)
         rotary = self.rotary(rows=grid[1], columns=grid[2], dtype=weight.dtype)
-        return PassState(tokens, time.unsqueeze(2), modulation, rotary, grid)
+        return PassState(tokens, time.unsqueeze(2), modulation, rotary, grid, parts, weight.dtype)
 
     def rotary(self, *, rows: int, columns: int, dtype: torch.dtype) -> GridRotary:
         """The rotation for latents of `rows` x `columns` tokens in a model of `dtype`."""
@@ -149,10 +181,12 @@ class CausalWanTransformer(nn.Module):
             self._rotaries[key] = rotary
         return rotary
 
-    def _embed_times(self, times: Sequence[Sequence[float]], like: Tensor) -> Tensor:
+    def _embed_times(self, times: Sequence[Sequence[float]], *, dtype: torch.dtype, device: torch.device) -> Tensor:
         """[B, G, dim]: one group for each latent, or a single one if all latents of every world share a time."""
         if all(time == row[0] for row in times for time in row):
             times = [row[:1] for row in times]
-        encoded = sinusoid(times, dim=self.config.freq_dim).to(dtype=like.dtype)
-        embedded: Tensor = self.time_embedding(encoded.to(like.device, non_blocking=True))
-        return embedded
+        encoded = sinusoid(times, dim=self.config.freq_dim).to(dtype=dtype)
+        return run_in_dtype_of(encoded.to(device, non_blocking=True), self.time_embedding)
+
+
+CausalWanTransformer = WanTransformer  # what packages built for inferix-wan 0.1 import

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from inferix_wan.schedule import FlowMatchSchedule
+from inferix_wan.solvers.schedule import FlowMatchSchedule
 from torch import Tensor
 
 from inferix_tinyworld.scene import LATENTS_PER_BLOCK

@@ -21,8 +21,8 @@ from inferix_core.specs import ComponentConfig
 from inferix_kvstore.policies.configuration import WindowConfig
 from inferix_kvstore.policies.window import WindowPolicy
 from inferix_wan.config import FewStepSolverConfig, SelfForcingPlannerConfig
-from inferix_wan.few_step_solver import FewStepSolver
-from inferix_wan.self_forcing import SelfForcingPlanner
+from inferix_wan.planners.self_forcing import SelfForcingPlanner
+from inferix_wan.solvers.few_step import FewStepSolver
 from PIL import Image
 
 from inferix_tinyworld.config import TinyWorldVaeConfig

@@ -9,7 +9,7 @@ from inferix_core.plan import Level
 from torch import Tensor
 
 from inferix_wan.config import FewStepSolverConfig
-from inferix_wan.flow import add_noise, clean_from_flow
+from inferix_wan.solvers.flow import add_noise, clean_from_flow
 
 
 class FewStepSolver:

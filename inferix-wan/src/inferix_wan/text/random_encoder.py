@@ -1,19 +1,11 @@
-"""Text encoders: prompts to embeddings."""
+"""A text encoder without weights, for smoke tests."""
 
 from __future__ import annotations
 
 import hashlib
-from typing import Protocol
 
 import torch
 from torch import Tensor
-
-
-class TextEncoder(Protocol):
-    """Turns a prompt into embeddings for the transformer."""
-
-    def encode(self, prompt: str) -> Tensor:
-        """Embeddings [T, text_dim] of the prompt's tokens, without padding; T may be 0 for an empty prompt."""
 
 
 class RandomTextEncoder:

@@ -1,0 +1,1 @@
+"""In which order blocks are passed, and at which levels; free of torch."""
