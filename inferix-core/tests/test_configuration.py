@@ -152,7 +152,10 @@ def test_resolving_changes_neither_the_tables_nor_the_preset(catalog: Catalog) -
         ({"sede": 1}, "sede: there is no such key. Did you mean 'seed'?"),
         (
             {"kv": {"polcy": {}}},
-            "kv.polcy: there is no such key. Did you mean 'policy'? Accepted: codec, policy, positions, store.",
+            (
+                "kv.polcy: there is no such key. Did you mean 'policy'? "
+                "Accepted: codec, policy, positions, recache, store."
+            ),
         ),
         ({"kv": {"policy": "full"}}, "kv.policy: must be a table, e.g. { use = \"name\" }, found 'full'."),
         ({"kv": 3}, "kv: must be a table, found 3."),

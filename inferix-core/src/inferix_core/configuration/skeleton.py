@@ -54,6 +54,11 @@ class KVSection(BaseModel):
         description="Rotary positions of keys: absolute is rotated when written; window-relative is rotated when read, "
         "by the place among what is seen, so that positions stay small however long a world lives.",
     )
+    recache: bool = Field(
+        default=False,
+        description="Whether a new prompt rewrites the pages that a world holds, so that the old one leaves no trace "
+        "in them; it costs a clean pass over each block that is held, and their room twice while it lasts.",
+    )
 
 
 class WorldSection(BaseModel):

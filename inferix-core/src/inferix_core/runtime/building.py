@@ -96,6 +96,7 @@ def build_parts(
         profilers=profilers,
         needs_relevance="relevance" in config.required(Kind.KV_POLICY).component.spec.provides,
         window_relative=window_relative,
+        recaches=config.run.kv.recache,
     )
     return parts, decoder
 
@@ -117,6 +118,7 @@ def with_kv(parts: Parts, config: ResolvedConfig) -> Parts:
         policy=policy,
         needs_relevance="relevance" in config.required(Kind.KV_POLICY).component.spec.provides,
         window_relative=_is_window_relative(config),
+        recaches=config.run.kv.recache,
     )
 
 

@@ -16,12 +16,13 @@ from inferix_core.contracts.model import PassInput
 from inferix_core.errors import PlanError
 from inferix_core.events import PassRun, Timings
 from inferix_core.plan import Emit, Entry, Op, Pass, Prefill, Restart, Update
-from inferix_core.runtime import steering
+from inferix_core.runtime import recaching, steering
 from inferix_core.runtime.context import PassContext
 from inferix_core.runtime.finished import Finished, emit
 from inferix_core.runtime.relevance import Means, MeansCollector
 from inferix_core.runtime.sight import Relevance, Sight
 from inferix_core.runtime.state import FlyingBlock, WorldState
+from inferix_core.signals import Signal
 
 if TYPE_CHECKING:
     from inferix_core.contracts.attention import AttentionBackend
@@ -38,7 +39,8 @@ class Parts:
     """The components that the loop works with.
 
     `needs_relevance` says that the policy chooses by content; `window_relative` that keys are rotated when they are
-    read, by their place among what a block sees, and not when they are written.
+    read, by their place among what a block sees, and not when they are written; `recaches` that a new prompt
+    rewrites the pages that are held.
     """
 
     model: Model
@@ -52,6 +54,7 @@ class Parts:
     profilers: tuple[Profiler, ...] = ()
     needs_relevance: bool = False
     window_relative: bool = False
+    recaches: bool = False
 
 
 class Loop:
@@ -127,6 +130,8 @@ class Loop:
         transaction: Transaction,
         timings: Timings,
     ) -> None:
+        for state, one in zip(states, passes, strict=True):
+            self._prepare(state, one, finished, transaction, timings)
         with timings.span("encode"):
             for state, one in zip(states, passes, strict=True):
                 for entry in one.entries:
@@ -156,6 +161,36 @@ class Loop:
                     )
                     if block not in one.commits:
                         state.clean[block] = flying
+
+    def _prepare(
+        self,
+        state: WorldState,
+        one: Pass,
+        finished: list[list[Finished]],
+        transaction: Transaction,
+        timings: Timings,
+    ) -> None:
+        """Before a block begins: what a replay has for it, and its past under a new prompt, where that is asked for."""
+        for entry in one.entries:
+            if entry.block in state.flying or entry.block in state.clean:
+                continue
+            steering.script_to_pending(state, block=entry.block, model=self._parts.model)
+            if self._parts.recaches and recaching.is_due(state):
+                self._recache(state, finished, transaction, timings)
+            return  # further blocks of the pass begin with it
+
+    def _recache(
+        self, state: WorldState, finished: list[list[Finished]], transaction: Transaction, timings: Timings
+    ) -> None:
+        """New pages for all that the world holds, under the conditions that wait, without their action."""
+        conditions = self._parts.model.encode(Signal(), state.upcoming)
+        state.clean = {block: replace(clean, conditions=conditions) for block, clean in state.clean.items()}
+        for name, cache in list(state.caches.items()):
+            transaction.replace_cache(state, name, self._parts.store.create())
+            state.means.pop(name, None)
+            clean = recaching.passes(state, name, cache.held, conditions, planner=self._parts.planner)
+            for one in clean:
+                self._pass([state], [one], finished, transaction, timings)
 
     def _forward(
         self,

@@ -24,10 +24,18 @@ def queue(state: WorldState, signal: Signal, *, model: Model) -> None:
     state.pending = [*state.pending, signal]
 
 
+def script_to_pending(state: WorldState, *, block: int, model: Model) -> None:
+    """Queues what a replay has for a block that is about to begin; nothing when it is asked again."""
+    if block not in state.script:
+        return
+    for signal in state.script[block]:
+        queue(state, signal, model=model)
+    state.script = {later: signals for later, signals in state.script.items() if later != block}
+
+
 def take(state: WorldState, *, block: int, model: Model) -> tuple[Conditions, tuple[str, ...]]:
     """The conditions for a block that begins now, and the ids of the signals that it is the first to reflect."""
-    for signal in state.script.get(block, ()):
-        queue(state, signal, model=model)
+    script_to_pending(state, block=block, model=model)
     conditions = state.upcoming
     if conditions is None:
         conditions = model.encode(Signal(), state.conditions)

@@ -23,6 +23,7 @@ class Transaction:
         self._before = [state.snapshot() for state in states]
         self._reserved: list[tuple[KVCache, range]] = []
         self._committed: list[tuple[KVCache, range]] = []
+        self._replaced: list[tuple[WorldState, str, KVCache, KVCache]] = []
 
     def reserve(self, cache: KVCache, latents: range) -> None:
         """Reserves room that a failed step gives back."""
@@ -34,6 +35,11 @@ class Transaction:
         cache.commit(latents)
         self._committed.append((cache, latents))
 
+    def replace_cache(self, state: WorldState, name: str, fresh: KVCache) -> None:
+        """Gives a world a new cache; the old one is closed when the step has happened, and comes back if it fails."""
+        self._replaced.append((state, name, state.caches[name], fresh))
+        state.caches[name] = fresh
+
     def __enter__(self) -> Self:
         return self
 
@@ -41,10 +47,15 @@ class Transaction:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if kind is None:
+            for _, _, old, _ in self._replaced:
+                old.close()
             return
         for cache, latents in self._committed:
             cache.uncommit(latents)
         for cache, latents in self._reserved:
             cache.drop(latents)
+        for state, name, old, fresh in reversed(self._replaced):
+            state.caches[name] = old
+            fresh.close()
         for state, before in zip(self._states, self._before, strict=True):
             state.restore(before)
