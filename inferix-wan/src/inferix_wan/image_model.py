@@ -69,7 +69,8 @@ class WanImageModel(WanModel):
     def _check(self, beside: Condition | None, *, last_position: int) -> None:
         if beside is None:
             raise SignalError(
-                "This model makes a clip from a picture, but the world was given none: give it one as its prefix."
+                "This model makes a clip from a picture, but the world was given none: create it with the conditions "
+                "that the model's encode_prefix makes of one (docs/models/wan.md)."
             )
         if last_position >= beside.tokens.shape[1]:
             raise ConfigError(
