@@ -178,7 +178,7 @@ def test_the_picture_matters() -> None:
 
 def test_a_clip_from_a_picture_without_one_says_what_is_missing() -> None:
     made = engine("wan-i2v").create_world("a red ball")
-    with pytest.raises(SignalError, match="the world was given none: create it with the conditions"):
+    with pytest.raises(SignalError, match="the world was given none: use --image"):
         made.step()
 
 

@@ -6,6 +6,7 @@ Letters: L latents, C channels, H, W frame height and width.
 from __future__ import annotations
 
 import torch
+from inferix_core.contracts.decoder import FrameEncoder
 from inferix_core.contracts.model import Condition, PassInput
 from inferix_core.contracts.scheduler import Planner
 from inferix_core.errors import ConfigError, SignalError
@@ -15,7 +16,7 @@ from torch import Tensor
 from inferix_wan.image.clip_encoder import ClipImageEncoder
 from inferix_wan.model import WanModel
 from inferix_wan.pictures import Fit, fitted_frames
-from inferix_wan.prefix import FrameEncoder, Prefix, encoded
+from inferix_wan.prefix import Prefix, encoded
 from inferix_wan.text.base import TextEncoder
 from inferix_wan.transformer.conditions import IMAGE, IMAGE_LATENTS, image_latents
 from inferix_wan.transformer.transformer import PassState, WanTransformer
@@ -69,8 +70,8 @@ class WanImageModel(WanModel):
     def _check(self, beside: Condition | None, *, last_position: int) -> None:
         if beside is None:
             raise SignalError(
-                "This model makes a clip from a picture, but the world was given none: create it with the conditions "
-                "that the model's encode_prefix makes of one (docs/models/wan.md)."
+                "This model makes a clip from a picture, but the world was given none: use --image, or "
+                "create_world(frames=…)."
             )
         if last_position >= beside.tokens.shape[1]:
             raise ConfigError(

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from functools import cached_property
 
 import torch
+from inferix_core.contracts.decoder import FrameEncoder
 from inferix_core.contracts.model import Condition, Conditions, Layer, PassInput
 from inferix_core.contracts.scheduler import Planner
 from inferix_core.errors import SignalError
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from inferix_wan.geometry import wan_layout
 from inferix_wan.pictures import Fit, fitted_frames
-from inferix_wan.prefix import FrameEncoder, Prefix, prefix_latents
+from inferix_wan.prefix import Prefix, prefix_latents
 from inferix_wan.text.base import TextEncoder
 from inferix_wan.transformer.conditions import NEGATIVE_TEXT, TEXT
 from inferix_wan.transformer.transformer import PassState, WanTransformer

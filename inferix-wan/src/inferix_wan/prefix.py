@@ -6,26 +6,15 @@ Letters: T frames, L latents, C channels, h, w latent height and width, H, W fra
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
 
 import torch
+from inferix_core.contracts.decoder import FrameEncoder
 from inferix_core.contracts.model import Conditions
 from inferix_core.contracts.scheduler import Planner
 from inferix_core.errors import PluginError
 from inferix_core.plan import Geometry, Pass, Prefill, Progress
 from loguru import logger
 from torch import Tensor
-
-
-class FrameEncoder(Protocol):
-    """What a decoder offers besides `decode` if it provides "encode"."""
-
-    def encode(self, frames: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Latents [L, C, h, w] of frames [T, 3, H, W], float in [-1, 1], and the state for the next call.
-
-        `state` is None at the start of a stream. Cutting a stream into calls anywhere gives the same latents. Frames
-        that do not fill a latent wait in the state, so that L may be 0.
-        """
 
 
 @dataclass(frozen=True, slots=True, eq=False)

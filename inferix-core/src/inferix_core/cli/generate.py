@@ -18,7 +18,7 @@ from inferix_core.cli.choices import (
     resolved,
 )
 from inferix_core.cli.recorded import saved_config
-from inferix_core.cli.request import checked_request
+from inferix_core.cli.request import BeginningFile, checked_request
 from inferix_core.cli.session import Session
 from inferix_core.errors import ConfigError
 
@@ -45,6 +45,15 @@ def generate(
         list[str] | None,
         typer.Option(metavar="TIME ACTION", help="Act on the way, e.g. 2s left. Actions: see `inferix models`."),
     ] = None,
+    image: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A picture that the world begins with, where the model can.")
+    ] = None,
+    video: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A video that the world goes on from, where the model can.")
+    ] = None,
+    fit: Annotated[
+        str, typer.Option(metavar="crop|pad", help="What becomes of a picture or video of another aspect ratio.")
+    ] = "crop",
     contact_sheet: Annotated[
         bool, typer.Option("--contact-sheet", help="Also write one picture with frames of the whole video.")
     ] = False,
@@ -78,7 +87,17 @@ def generate(
             overrides=overrides,
         )
     else:
-        _check_left_out(resume, {"--model": model, "--preset": preset, "--config": config, "--seed": seed})
+        _check_left_out(
+            resume,
+            {
+                "--model": model,
+                "--preset": preset,
+                "--config": config,
+                "--seed": seed,
+                "--image": image,
+                "--video": video,
+            },
+        )
         configuration = saved_config(resume, session.catalog, overrides=overrides, threads=threads)
     request = checked_request(
         prompt=prompt,
@@ -90,6 +109,7 @@ def generate(
         overwrite=overwrite,
         config=configuration,
         catalog=session.catalog,
+        beginning=_beginning(image, video, fit),
         resume=resume,
         save=save,
         log=log,
@@ -99,6 +119,13 @@ def generate(
     from inferix_core.cli.generation import run_generation  # from here on torch is needed
 
     run_generation(request, Console())
+
+
+def _beginning(image: Path | None, video: Path | None, fit: str) -> BeginningFile | None:
+    if image is not None and video is not None:
+        raise ConfigError("A world begins with a picture or with a video: give --image or --video.")
+    path = image or video
+    return None if path is None else BeginningFile(path, is_video=path == video, fit=fit)
 
 
 def _check_left_out(resume: Path, options: Mapping[str, object]) -> None:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
+from inferix_core.cli.frames_file import read_picture, read_video
 from inferix_core.cli.interruption import deferred_interrupt
 from inferix_core.cli.progress import frames_progress
 from inferix_core.replay import write_log
@@ -111,7 +112,10 @@ def contact_sheet_path(output: str) -> str:
 def _world(engine: Engine, request: GenerateRequest) -> World:
     """The saved world to go on with, told of the prompt if there is one, or a new one."""
     if request.resume is None:
-        return engine.create_world(request.prompt)
+        if (beginning := request.beginning) is None:
+            return engine.create_world(request.prompt)
+        frames = read_video(beginning.path) if beginning.is_video else read_picture(beginning.path)
+        return engine.create_world(request.prompt, frames=frames, fit=beginning.fit)
     world = engine.load_world(request.resume)
     try:
         if request.prompt is not None:

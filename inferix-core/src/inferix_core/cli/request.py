@@ -11,11 +11,21 @@ from loguru import logger
 from inferix_core.catalog import Catalog
 from inferix_core.cli.times import checked_duration, timed_text
 from inferix_core.configuration import ResolvedConfig, validated
-from inferix_core.errors import OutputError, SignalError, nearest
+from inferix_core.errors import ConfigError, OutputError, SignalError, nearest
+from inferix_core.runtime.beginning import check_beginning
 from inferix_core.signals import Signal, TimedSignal
 from inferix_core.specs import ModelSpec
 
 _CONTACT_SHEET_SUFFIX = ".png"
+
+
+@dataclass(frozen=True, slots=True)
+class BeginningFile:
+    """A picture or video that the world begins with, and how it is fitted: "crop" or "pad"."""
+
+    path: Path
+    is_video: bool
+    fit: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +43,7 @@ class GenerateRequest:
     contact_sheet: bool
     config: ResolvedConfig
     catalog: Catalog
+    beginning: BeginningFile | None = None
     resume: Path | None = None
     save: Path | None = None
     log: Path | None = None
@@ -49,6 +60,7 @@ def checked_request(
     overwrite: bool,
     config: ResolvedConfig,
     catalog: Catalog,
+    beginning: BeginningFile | None = None,
     resume: Path | None = None,
     save: Path | None = None,
     log: Path | None = None,
@@ -57,6 +69,8 @@ def checked_request(
     _check_prompt(prompt, resume=resume)
     checked_duration(seconds)
     signals = _timed_signals(prompts_at, actions_at, seconds=seconds, model=config.model)
+    if beginning is not None:
+        _check_beginning(beginning, config)
     check_target(output, config, catalog, overwrite=overwrite)
     if contact_sheet:
         catalog.streamer_for(f"sheet{_CONTACT_SHEET_SUFFIX}")
@@ -73,6 +87,7 @@ def checked_request(
         contact_sheet=contact_sheet,
         config=config,
         catalog=catalog,
+        beginning=beginning,
         resume=resume,
         save=save,
         log=log,
@@ -94,6 +109,14 @@ def check_file(path: Path, *, overwrite: bool) -> None:
     check_writable(path)
     if not overwrite:
         _check_absent(str(path))
+
+
+def _check_beginning(beginning: BeginningFile, config: ResolvedConfig) -> None:
+    if beginning.fit not in ("crop", "pad"):
+        raise ConfigError(f"--fit is crop or pad, found '{beginning.fit}'.{nearest(beginning.fit, ('crop', 'pad'))}")
+    if not beginning.path.is_file():
+        raise ConfigError(f"There is no file '{beginning.path}' (looked from {Path.cwd()}).")
+    check_beginning(config, is_video=beginning.is_video)
 
 
 def _check_prompt(prompt: str | None, *, resume: Path | None) -> None:

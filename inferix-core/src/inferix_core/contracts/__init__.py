@@ -1,9 +1,10 @@
 """The contracts: one Protocol for each kind of component. No module here imports torch at run time."""
 
 from inferix_core.contracts.attention import AttentionBackend, Probe, Segment
-from inferix_core.contracts.decoder import Decoder
+from inferix_core.contracts.decoder import Decoder, FrameEncoder
 from inferix_core.contracts.kv import KVCache, KVCodec, KVPolicy, KVStore, RelevancePolicy
 from inferix_core.contracts.model import (
+    Beginning,
     CompressedLayerContext,
     Condition,
     Conditions,
@@ -11,6 +12,7 @@ from inferix_core.contracts.model import (
     LayerContext,
     Model,
     PassInput,
+    PrefixModel,
     Rotary,
 )
 from inferix_core.contracts.parallel import ParallelStrategy
@@ -21,10 +23,12 @@ from inferix_core.contracts.streamer import Streamer, VideoFormat
 
 __all__ = [
     "AttentionBackend",
+    "Beginning",
     "CompressedLayerContext",
     "Condition",
     "Conditions",
     "Decoder",
+    "FrameEncoder",
     "KVCache",
     "KVCodec",
     "KVPolicy",
@@ -35,6 +39,7 @@ __all__ = [
     "ParallelStrategy",
     "PassInput",
     "Planner",
+    "PrefixModel",
     "Probe",
     "Profiler",
     "Quantizer",

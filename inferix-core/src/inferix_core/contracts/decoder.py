@@ -19,3 +19,14 @@ class Decoder(Protocol):
         States are plain data, so that worlds can be saved: None, numbers, strings, tensors, and tuples, lists and
         dicts of these with string keys. Going on from an equal state gives the same frames, bit for bit.
         """
+
+
+class FrameEncoder(Protocol):
+    """What a decoder offers besides if its spec provides "encode". Functional, as decoding is."""
+
+    def encode(self, frames: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Latents `[L, C, h, w]` of frames `[T, 3, H, W]`, float in [-1, 1], and the state for the next call.
+
+        `state` is None at the start of a stream. Cutting a stream into calls anywhere gives the same latents. Frames
+        that do not fill a latent wait in the state, so that L may be 0.
+        """

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from inferix_core.contracts.attention import Segment
+    from inferix_core.contracts.decoder import FrameEncoder
+    from inferix_core.contracts.scheduler import Planner
     from inferix_core.signals import Signal
 
 
@@ -140,3 +142,26 @@ class Model(Protocol):
 
     def head(self, state: Any) -> Tensor:
         """The prediction `[B, L, C, h, w]`, from the state after the last layer."""
+
+
+class Beginning(Protocol):
+    """What a world begins with: clean latents of its first blocks, and parts of its conditions that hold for good."""
+
+    @property
+    def latents(self) -> Tensor | None:
+        """`[L, C, h, w]`, ending where a block of the planner ends; None where there are none."""
+
+    @property
+    def conditions(self) -> Conditions:
+        """The parts, by name."""
+
+
+class PrefixModel(Model, Protocol):
+    """A model whose spec provides "image-prefix" or "video-prefix"."""
+
+    def encode_prefix(self, frames: Tensor, *, fit: str, encoder: FrameEncoder, planner: Planner) -> Beginning:
+        """A beginning made of a picture `[1, h, w, 3]` or a video `[T, h, w, 3]`, uint8, of any size.
+
+        `fit` is "crop" (two sides are cut off) or "pad" (black bars along two sides). Raises `ConfigError` for what
+        are no frames, `PlanError` for a planner that continues nothing.
+        """

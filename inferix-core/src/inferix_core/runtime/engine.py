@@ -17,6 +17,7 @@ from inferix_core.errors import ConfigError, PluginError, SignalError, Unsupport
 from inferix_core.events import Block, BlockRun, Timings
 from inferix_core.plan import Geometry, Op
 from inferix_core.runtime import steering
+from inferix_core.runtime.beginning import beginning_of
 from inferix_core.runtime.building import build_parts, choose_device, choose_dtype
 from inferix_core.runtime.finished import Finished
 from inferix_core.runtime.frames import to_uint8
@@ -163,6 +164,8 @@ class Engine:
         *,
         seed: int | None = None,
         prefix: Tensor | None = None,
+        frames: Tensor | None = None,
+        fit: str = "crop",
         conditions: Conditions | None = None,
         num_blocks: int | None = None,
         noise: NoiseSource | None = None,
@@ -170,13 +173,21 @@ class Engine:
         """A new world at its beginning.
 
         `seed` defaults to the configured one; `prefix` are clean latents `[L, C, h, w]` that the world starts
-        with, copied; `conditions` are parts that hold from the start, e.g. what a model has made of a picture;
-        `num_blocks` is the horizon for planners that need one; `noise` replaces the seeded noise.
-        Raises `ConfigError`, `SignalError` or, for a prefix or horizon that cannot be planned, `PlanError`.
+        with, copied; `frames` are a picture `[1, h, w, 3]` or a video `[T, h, w, 3]` of any size, uint8, to begin with
+        instead, where the model and the decoder can, and `fit` says whether they are cut ("crop") or framed ("pad")
+        where their aspect ratio is another; `conditions` are parts that hold from the start, e.g. what a model has made
+        of a picture; `num_blocks` is the horizon for planners that need one; `noise` replaces the seeded noise.
+        Raises `ConfigError`, `SignalError`, `UnsupportedError` or, for a prefix or horizon that cannot be planned,
+        `PlanError`.
         """
         seed = self._seed if seed is None else checked_seed(seed)
         if num_blocks is not None and num_blocks < 1:
             raise ConfigError(f"A world has at least 1 block; num_blocks = {num_blocks} was asked for.")
+        if frames is not None:
+            if prefix is not None or conditions is not None:
+                raise ConfigError("A world begins with frames, or with a prefix and conditions that were made of some.")
+            begun = beginning_of(self, frames, fit=fit)
+            prefix, conditions = begun.latents, begun.conditions or None
         if prefix is not None:
             prefix = self._checked_prefix(prefix)
         state = WorldState(id=self.next_id(), noise=noise or CounterNoise(seed), prefix=prefix, horizon=num_blocks)
