@@ -10,10 +10,11 @@ import torch
 from inferix_core.bench.generate import measure_generation
 from inferix_core.bench.matmul_peak import matmul_flops_per_second
 from inferix_core.bench.spans import CountedTimings
-from inferix_core.plan import Entry
+from inferix_core.errors import ConfigError, PlanError
+from inferix_core.plan import Entry, Op, Progress
 from inferix_core.runtime.engine import Engine
 from inferix_core.testing.toy_engine import toy_engine
-from inferix_core.testing.toys import CHANNELS, HEAD_DIM, HEADS, ToyDecoder
+from inferix_core.testing.toys import CHANNELS, HEAD_DIM, HEADS, ToyDecoder, ToyPlanner
 from torch.nn import functional
 
 LAYERS, TOKENS, WIDTH = 2, 2 * 8, HEADS * HEAD_DIM
@@ -102,6 +103,17 @@ def test_the_share_is_that_of_the_peak_and_the_measurement_says_where_it_was_mad
         torch.__version__,
     )
     assert cost.device.startswith("CPU (")
+
+
+def test_a_planner_of_single_clips_is_refused() -> None:
+    class OneClip(ToyPlanner):
+        def plan(self, progress: Progress) -> Sequence[Op]:
+            if progress.num_finished:
+                raise PlanError("A clip is one block.")
+            return super().plan(progress)
+
+    with pytest.raises(ConfigError, match="single clip"):
+        measure_generation(toy_engine(planner=OneClip()), prompt="a pond", num_blocks=1)
 
 
 def test_nothing_is_left_behind_and_a_policy_without_a_bound_is_said() -> None:

@@ -17,6 +17,8 @@ from inferix_core.bench.matmul_peak import matmul_flops_per_second
 from inferix_core.bench.pairs import num_blocks_to_fill
 from inferix_core.bench.spans import CountedTimings, DeviceTimings, wait_for
 from inferix_core.defaults.sdpa import SdpaBackend
+from inferix_core.errors import ConfigError, PlanError
+from inferix_core.plan import Progress
 from inferix_core.runtime.engine import Engine
 from inferix_core.runtime.threads import cpu_threads
 from inferix_core.specs import ComponentConfig
@@ -65,8 +67,9 @@ def measure_generation(
 ) -> BlockCost:
     """Steps a world until its window is full, then times `num_blocks` blocks and counts the operations of one more.
 
-    `progress` is told what is being done. Raises `ConfigError`, and `PlanError` for planners that make one clip.
+    `progress` is told what is being done. Raises `ConfigError` at once for planners that make a single clip.
     """
+    _check_goes_on(engine)
     with cpu_threads(engine.threads.network):
         progress("Measuring the matmul peak …")
         num_threads = torch.get_num_threads()
@@ -106,6 +109,18 @@ def measure_generation(
         num_threads=num_threads,
         date=datetime.now(UTC).date().isoformat(),
     )
+
+
+def _check_goes_on(engine: Engine) -> None:
+    try:
+        goes_on = bool(engine.parts.planner.plan(Progress(num_finished=1)))
+    except PlanError:
+        goes_on = False
+    if not goes_on:
+        raise ConfigError(
+            "The blocks of a world that goes on were to be measured, but this planner makes a single clip. "
+            "Choose a model that makes block after block, e.g. self-forcing."
+        )
 
 
 @dataclass(frozen=True, slots=True)
