@@ -6,11 +6,12 @@ import typer
 
 from inferix_core.cli.bench.age import age
 from inferix_core.cli.bench.engine import engine
+from inferix_core.cli.bench.generate import generate
 from inferix_core.cli.bench.kv import kv
 from inferix_core.cli.bench.profiler import profiler
 from inferix_core.cli.bench.worlds import worlds
 
 application = typer.Typer(help="Measure on this machine.", no_args_is_help=True)
 
-for _command in (engine, kv, worlds, age, profiler):
+for _command in (generate, engine, kv, worlds, age, profiler):
     application.command()(_command)
