@@ -10,7 +10,7 @@ import typer
 
 from inferix_core import __version__
 from inferix_core.catalog import Catalog
-from inferix_core.cli import bench, generate, models, plugins, replay, schema, world
+from inferix_core.cli import generate, models, plugins, replay, schema, world
 from inferix_core.cli.arguments import disabled_plugins, joined_times
 from inferix_core.cli.plugin_commands import add_plugin_commands
 from inferix_core.cli.session import Session, show_log
@@ -27,6 +27,7 @@ from inferix_core.errors import (
 )
 
 USER_MISTAKES = (ConfigError, SignalError, CheckpointError, OutputError, PlanError, UnsupportedError, WorldFileError)
+_BENCH = "bench"
 _EXIT_MISTAKE, _EXIT_FAILURE, _EXIT_INTERRUPTED = 2, 1, 130
 
 
@@ -35,7 +36,7 @@ def run(arguments: Sequence[str]) -> int:
     show_log("WARNING")
     arguments = joined_times(arguments)
     session = Session(Catalog.discover(without=disabled_plugins(arguments)))
-    application = build_application(session.catalog)
+    application = build_application(session.catalog, with_benches=_BENCH in arguments)
     try:
         application(list(arguments), prog_name="inferix", obj=session)
     except SystemExit as finished:  # how typer ends, also after a usage error
@@ -58,8 +59,8 @@ def exit_code(error: InferixError) -> int:
     return _EXIT_MISTAKE if isinstance(error, USER_MISTAKES) else _EXIT_FAILURE
 
 
-def build_application(catalog: Catalog) -> typer.Typer:
-    """All commands, the plugins' included."""
+def build_application(catalog: Catalog, *, with_benches: bool = True) -> typer.Typer:
+    """All commands, the plugins' included; without the benches their group is only named, which is quicker."""
     application = typer.Typer(
         name="inferix",
         help="Worlds that are generated block by block.",
@@ -74,9 +75,15 @@ def build_application(catalog: Catalog) -> typer.Typer:
     application.command("models")(models.models)
     application.add_typer(plugins.application, name="plugins")
     application.command("schema")(schema.schema)
-    application.add_typer(bench.application, name="bench")
+    application.add_typer(_benches() if with_benches else typer.Typer(), name=_BENCH, help="Measure on this machine.")
     add_plugin_commands(application, catalog)
     return application
+
+
+def _benches() -> typer.Typer:
+    from inferix_core.cli import bench  # many modules, for one command
+
+    return bench.application
 
 
 def _show_version(asked: bool) -> None:

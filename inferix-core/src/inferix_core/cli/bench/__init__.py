@@ -11,7 +11,7 @@ from inferix_core.cli.bench.kv import kv
 from inferix_core.cli.bench.profiler import profiler
 from inferix_core.cli.bench.worlds import worlds
 
-application = typer.Typer(help="Measure on this machine.", no_args_is_help=True)
+application = typer.Typer(no_args_is_help=True)
 
 for _command in (generate, engine, kv, worlds, age, profiler):
     application.command()(_command)
