@@ -84,3 +84,13 @@ def test_all_that_core_and_kvstore_bring_is_swapped_here() -> None:
     assert names(Kind.KV_STORE) == set(STORES)
     assert names(Kind.KV_CODEC) == set(CODECS)
     assert names(Kind.KV_POLICY) == {name.split(",")[0] for name in POLICIES}
+
+
+@pytest.mark.parametrize("kind", ["store", "policy", "codec"])
+def test_a_name_alone_chooses(kind: str) -> None:
+    """Whatever the model's preset says of another component, and without a key besides."""
+    names = {"store": STORES, "policy": ("full", "window", "sink-window", "strided", "selective"), "codec": CODECS}
+    for name in names[kind]:
+        engine = Engine.load("tinyworld", overrides=(f"kv.{kind}.use={name}", "num_threads=1"))
+        assert engine.config is not None
+        assert engine.config.effective["kv"][kind]["use"] == name

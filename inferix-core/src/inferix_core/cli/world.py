@@ -12,8 +12,8 @@ import typer
 
 from inferix_core.cli.choices import ThreadsOption
 from inferix_core.cli.recorded import DeviceOption, RecordedSetOption, recorded_config, saved_config
-from inferix_core.cli.replay import OverwriteOption, VerifyOption, VideoOption
-from inferix_core.cli.request import check_file, check_target
+from inferix_core.cli.replay import OverwriteOption, VerifyOption, VideoOption, replay_recording
+from inferix_core.cli.request import check_file
 from inferix_core.cli.session import Session
 from inferix_core.errors import ConfigError
 
@@ -149,21 +149,13 @@ def replay(
 ) -> None:
     """Make a saved world again from the log inside it, and compare every frame with what the log says."""
     session: Session = context.obj
-    from rich.console import Console
-
     from inferix_core.worldfile import recording_in
 
     recording = recording_in(file)
     config = recorded_config(
         recording.config, file, session.catalog, overrides=overrides, device=device, threads=threads
     )
-    if output is not None:
-        check_target(output, config, session.catalog, overwrite=overwrite)
-    from inferix_core.cli.replaying import ReplayRequest, run_replay  # from here on torch is needed
-
-    request = ReplayRequest(file, recording, config, session.catalog, output)
-    if not run_replay(request, Console()) and (verify or output is None):
-        raise typer.Exit(1)
+    replay_recording(recording, file, config, session.catalog, verify=verify, output=output, overwrite=overwrite)
 
 
 def _check_reach(recording: Recording, target: int, asked: str, file: Path) -> None:

@@ -12,7 +12,9 @@ class WindowConfig(ComponentConfig):
     """Configuration of the `window` policy."""
 
     num_window_latents: int = Field(
-        ge=1, description="Latents that stay and are seen, the current block included; at least those of a block."
+        default=9,
+        ge=1,
+        description="Latents that stay and are seen, the current block included; at least those of a block.",
     )
 
 
@@ -20,7 +22,7 @@ class SinkWindowConfig(WindowConfig):
     """Configuration of the `sink-window` policy."""
 
     num_sink_latents: int = Field(
-        ge=0, description="Latents at the beginning of the world that always stay, besides the window."
+        default=3, ge=0, description="Latents at the beginning of the world that always stay, besides the window."
     )
 
 
@@ -28,10 +30,12 @@ class StridedConfig(ComponentConfig):
     """Configuration of the `strided` policy."""
 
     num_recent_latents: int = Field(
-        ge=1, description="Last latents that all stay, the current block included; at least those of a block."
+        default=9,
+        ge=1,
+        description="Last latents that all stay, the current block included; at least those of a block.",
     )
     stride: int = Field(
-        ge=1, description="Of older latents, those stay whose index in the world is a multiple of this."
+        default=6, ge=1, description="Of older latents, those stay whose index in the world is a multiple of this."
     )
     num_memory_latents: int | None = Field(
         default=None,
@@ -47,10 +51,13 @@ class SelectiveConfig(ComponentConfig):
     """Configuration of the `selective` policy."""
 
     num_recent_latents: int = Field(
+        default=9,
         ge=1,
         description="Last latents that stay and are seen, the current block included; at least those of a block.",
     )
-    num_selected_latents: int = Field(ge=1, description="Most older latents that a block sees, the most relevant ones.")
+    num_selected_latents: int = Field(
+        default=6, ge=1, description="Most older latents that a block sees, the most relevant ones."
+    )
     num_kept_latents: int | None = Field(
         default=None,
         ge=1,

@@ -79,12 +79,16 @@ def _tasks(kind: str, seeds: range, *, size: int) -> list[Task]:
 def _report(lines: list[Measured], counts: Counter[str], *, seeds: range, options: argparse.Namespace) -> int:
     table = markdown(lines, seeds=seeds, day=date.today())
     if options.json:
-        print(json.dumps({"counts": dict(counts), "seeds": [seeds.start, seeds.stop]}, indent=1))
+        _say(json.dumps({"counts": dict(counts), "seeds": [seeds.start, seeds.stop]}, indent=1))
     else:
-        print(table)
+        _say(table)
     if options.write_readme:
         write_between_markers(README, table)
     return 0 if all(line.is_reached for line in lines) else 1
+
+
+def _say(text: str) -> None:
+    Console().print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _parser() -> argparse.ArgumentParser:

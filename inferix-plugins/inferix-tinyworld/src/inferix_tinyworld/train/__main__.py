@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import sys
 
+from rich.console import Console
+
 STAGES = {
     "vae": ("inferix_tinyworld.train.vae_stages", "train_autoencoder"),
     "vae-decoder": ("inferix_tinyworld.train.vae_stages", "train_decoder"),
@@ -16,7 +18,8 @@ STAGES = {
 def main(arguments: list[str]) -> int:
     """Runs the stage that the first argument names; returns the exit code."""
     if not arguments or arguments[0] not in (*STAGES, "all"):
-        print(f"usage: python -m inferix_tinyworld.train {{{','.join((*STAGES, 'all'))}}} [--help]", file=sys.stderr)
+        usage = f"usage: python -m inferix_tinyworld.train {{{','.join((*STAGES, 'all'))}}} [--help]"
+        Console(stderr=True).print(usage, markup=False, highlight=False, soft_wrap=True)
         return 2
     stage, *rest = arguments
     for name in STAGES if stage == "all" else (stage,):

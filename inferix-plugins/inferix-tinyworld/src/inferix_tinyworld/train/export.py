@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from rich.console import Console
 from safetensors.torch import load_file, save_file
 
 from inferix_tinyworld.shipped import FOLDER, NETWORK, VAE
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     write_settings((options.vae_dir, options.work_dir), options.to / "config.json")
     write_log((options.vae_dir, options.work_dir), options.to / "training_log.txt")
     num_bytes = sum((options.to / name).stat().st_size for name in (NETWORK, VAE))
-    print(f"{options.to}: {num_bytes / 1e6:.1f} MB of weights")
+    Console(soft_wrap=True).print(f"{options.to}: {num_bytes / 1e6:.1f} MB of weights", markup=False, highlight=False)
     return 0
 
 
