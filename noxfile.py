@@ -21,7 +21,7 @@ PACKAGES = [
     "inferix-plugins/inferix-tinyworld",
 ]
 EXTRAS = {  # what the tests of optional parts need
-    "inferix-core": "[bench,gym]",
+    "inferix-core": "[bench,gym,media]",
     "inferix-wan": "[text]",
     "inferix-plugins/inferix-tinyworld": "[train]",
 }

@@ -66,7 +66,7 @@ def test_a_clip_of_a_picture(folder: Path) -> None:
         ((*TINY, "--video", "broken"), "cannot be read as a video"),
         ((*TINY, "--image", "a.png", "--video", "a.mp4"), "give --image or --video"),
         ((*TINY, "--image", "a.png", "--fit", "crp"), "Did you mean 'crop'?"),
-        (("--model", "tinyworld", "--image", "a.png"), "does not provide 'image-prefix'"),
+        (("--model", "wan-t2v", "--preset", "tiny-random", "--image", "a.png"), "does not provide 'image-prefix'"),
         (("--model", "wan-t2v", "--preset", "tiny-random", "--video", "a.mp4"), "does not provide 'video-prefix'"),
     ],
 )
@@ -83,4 +83,15 @@ def test_from_python_frames_exclude_a_prefix() -> None:
     with pytest.raises(ConfigError, match="begins with frames, or with a prefix"):
         engine.create_world("a ball", frames=picture, prefix=torch.zeros(3, *engine.geometry.latent_shape))
     with pytest.raises(UnsupportedError, match="image-prefix"):
-        Engine.load("tinyworld").create_world("a red ball", frames=picture)
+        Engine.load("wan-t2v", config={"model": {"preset": "tiny-random"}}).create_world("a ball", frames=picture)
+
+
+def test_tinyworld_goes_on_from_its_own_video() -> None:
+    engine = Engine.load("tinyworld")
+    source = engine.create_world("a red ball bounces at sunset", seed=1)
+    shown = torch.cat([source.step().frames for _ in range(3)])
+    begun = engine.create_world("a red ball bounces at sunset", frames=shown[:21], seed=2)
+    again = torch.cat([begun.step().frames for _ in range(3)])
+    error = (again.float() - shown.float()).square().mean(dim=(1, 2, 3)).sqrt()
+    assert error[:21].max() < 6, "the prefix is shown as it was, up to the VAE's error"
+    assert error[21:25].max() < 12, "the next frames carry on its movement"

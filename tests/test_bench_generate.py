@@ -53,3 +53,16 @@ def test_a_model_that_has_no_random_weights_is_told(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "weights" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_setting_is_measured_against_the_run_without_it(tmp_path: Path) -> None:
+    settings = ("--against", "model.fused_qkv=true", "--against", "model.weights_seed=1")
+    done = bench(*TINY, *settings, "--blocks", "1", "--json-path", "a.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    fused, other = json.loads((tmp_path / "a.json").read_text())["alternatives"]
+    assert (fused["setting"], fused["has_same_frames"]) == ("model.fused_qkv=true", True)
+    assert (other["setting"], other["has_same_frames"]) == ("model.weights_seed=1", False)
+    assert "with model.fused_qkv=true: " in done.stdout
+    mistaken = bench(*TINY, "--against", "model.fused=true", cwd=tmp_path)
+    assert mistaken.returncode == 2
+    assert "fused_qkv" in mistaken.stderr

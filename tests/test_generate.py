@@ -87,6 +87,21 @@ def test_a_signal_changes_the_world_from_its_block_on_and_not_before(
     assert not np.array_equal(changed[21:33], plain[21:33])
 
 
+def test_a_script_makes_the_world_that_its_signals_make_on_the_command_line(tmp_path: Path) -> None:
+    night = "a red ball bounces at night"
+    script = (
+        f'[[signals]]\nat = 0\nprompt = "{PROMPT}"\n'
+        f'[[signals]]\nat_block = 2\nprompt = "{night}"\naction = "left"\n'
+        '[[signals]]\nat = 2.1\naction = "right"\n'
+    )
+    (tmp_path / "story.toml").write_text(script)
+    both = ("--seconds", "3", "--seed", "5")
+    inferix("generate", *both, "--script", "story.toml", "-o", "a.npy", cwd=tmp_path)
+    told = ("--prompt-at", "1s", night, "--action-at", "1s", "left", "--action-at", "2.1s", "right")
+    inferix("generate", PROMPT, *both, *told, "-o", "b.npy", cwd=tmp_path)
+    assert np.array_equal(np.load(tmp_path / "a.npy"), np.load(tmp_path / "b.npy"))
+
+
 def test_a_prompt_changed_to_night_is_dark(plain: np.ndarray, tmp_path: Path) -> None:
     change = ("--prompt-at", "1s", "a red ball bounces at night")
     inferix("generate", PROMPT, "--seconds", "3", "--seed", "5", *change, "-o", "b.npy", cwd=tmp_path)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 import torch
+from inferix_core.bench.alternative import measure_alternative
 from inferix_core.bench.generate import measure_generation
 from inferix_core.bench.matmul_peak import matmul_flops_per_second
 from inferix_core.bench.spans import CountedTimings
@@ -14,7 +15,7 @@ from inferix_core.errors import ConfigError, PlanError
 from inferix_core.plan import Entry, Op, Progress
 from inferix_core.runtime.engine import Engine
 from inferix_core.testing.toy_engine import toy_engine
-from inferix_core.testing.toys import CHANNELS, HEAD_DIM, HEADS, ToyDecoder, ToyPlanner
+from inferix_core.testing.toys import CHANNELS, HEAD_DIM, HEADS, ToyDecoder, ToyModel, ToyPlanner
 from torch.nn import functional
 
 LAYERS, TOKENS, WIDTH = 2, 2 * 8, HEADS * HEAD_DIM
@@ -129,3 +130,31 @@ def test_the_matmul_peak_is_a_rate_that_a_product_has() -> None:
     a @ a
     slower = 2 * 1024**3 / (time.perf_counter() - start)
     assert rate > 0.5 * slower
+
+
+def test_a_slower_setting_has_a_ratio_above_one_and_nothing_is_left_behind() -> None:
+    plain, slow = toy_engine(policy=LastLatents(4)), toy_engine(policy=LastLatents(4), decoder=SlowDecoder())
+    cost = measure_alternative(plain, slow, setting="decoder.use=slow", prompt="a pond", num_pairs=3)
+    assert cost.block_milliseconds >= 20.0
+    assert cost.wall_ratio > 1.5 > cost.cpu_ratio  # it sleeps
+    assert cost.has_same_frames
+    assert (plain.num_kv_bytes, slow.num_kv_bytes) == (0, 0)
+
+
+def test_what_is_made_ahead_is_part_of_the_time() -> None:
+    class SlowModel(ToyModel):
+        def head(self, state):  # type: ignore[no-untyped-def]
+            time.sleep(0.02)
+            return super().head(state)
+
+    parts = toy_engine(policy=LastLatents(4), model=SlowModel()).parts
+    engines = [Engine(parts, SlowDecoder(), overlap_decode=overlap) for overlap in (False, True)]
+    cost = measure_alternative(*engines, setting="overlap_decode=true", prompt="a pond", num_pairs=3)
+    assert cost.block_milliseconds >= 40.0  # two passes with a head
+    assert 0.6 < cost.wall_ratio < 0.9  # two sleeps of three
+    assert cost.has_same_frames
+
+
+def test_a_setting_that_changes_frames_is_said_to() -> None:
+    plain, other = toy_engine(policy=LastLatents(4)), toy_engine(policy=LastLatents(4), model=ToyModel(seed=1))
+    assert not measure_alternative(plain, other, setting="seed", prompt="a", num_pairs=1).has_same_frames

@@ -77,6 +77,11 @@ BROKEN = {
         "broken",
         ("drift measured by 'inferix_core.nowhere:drift'", "authors of acme-no-drift"),
     ),
+    "no-check": Broken(
+        store("h", more=", check='inferix_core.nowhere:check'"),
+        "broken",
+        ("files checked by 'inferix_core.nowhere:check'", "authors of acme-no-check"),
+    ),
     "bad-default": Broken(
         "class Bad(ComponentConfig):\n    bits: int = Field(0, ge=1)\n" + store("f", more=", config=Bad"),
         "broken",

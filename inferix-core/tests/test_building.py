@@ -1,7 +1,11 @@
 import pytest
 import torch
-from inferix_core.errors import ConfigError
-from inferix_core.runtime.building import choose_device, choose_dtype
+from inferix_core.catalog import Catalog
+from inferix_core.configuration import resolve
+from inferix_core.errors import ConfigError, UnsupportedError
+from inferix_core.runtime.building import build_parts, choose_device, choose_dtype
+
+from .conftest import Install
 
 
 @pytest.mark.parametrize("name", ["cuda", "cuda:1", "mps"])
@@ -21,3 +25,33 @@ def test_auto_is_a_device_and_a_dtype_that_work() -> None:
     device = choose_device("auto")
     x = torch.ones(2, 2, device=device, dtype=choose_dtype("auto", device))
     assert (x @ x).sum().item() == 8.0
+
+
+def test_plans_that_have_frames_encoded_need_a_decoder_that_does(install: Install) -> None:
+    install(
+        "acme-toy",
+        """
+        @hookimpl
+        def inferix_models():
+            yield ModelSpec("toy", "A toy.", "nowhere:Model", preset={
+                "planner": {"use": "anchoring"}, "solver": {"use": "toy"}, "decoder": {"use": "mute"}})
+
+        @hookimpl
+        def inferix_schedulers():
+            yield Spec("anchoring", "A toy.", "nowhere:Planner", provides=frozenset({"anchors"}))
+
+        @hookimpl
+        def inferix_solvers():
+            yield Spec("toy", "A toy.", "nowhere:Solver")
+
+        @hookimpl
+        def inferix_decoders():
+            yield Spec("mute", "A toy.", "nowhere:Decoder")
+        """,
+    )
+    catalog = Catalog.discover()
+    config = resolve({"model": {"use": "toy"}}, catalog)
+    with pytest.raises(
+        UnsupportedError, match=r"'anchoring' has frames encoded again, but the decoder 'mute' does not"
+    ):
+        build_parts(config, catalog, device=torch.device("cpu"), dtype=torch.float32)

@@ -211,6 +211,47 @@ def test_generate_passes_on_what_was_asked(
     assert request.config.effective["model"]["preset"] == "big"
 
 
+def test_a_script_is_laid_beside_the_signals_of_the_command_line_and_may_begin_the_world(
+    install: Install, inferix: Callable[..., Output], asked: list[GenerateRequest], tmp_path: Path
+) -> None:
+    install("acme-world", WORLD)
+    told = [{"at": 0, "prompt": "a ball"}, {"at": 9, "prompt": "too late"}, {"at_block": 3, "action": "left"}]
+    tables = ("\n".join(f"{key} = {json.dumps(value)}" for key, value in one.items()) for one in told)
+    script = tmp_path / "story.toml"
+    script.write_text("\n".join(f"[[signals]]\n{table}" for table in tables))
+    line = ("generate", "--model", "tiny", "-o", "world.npy", "--seconds", "8", "--script", str(script))
+    code, _, message = inferix(*line, "--prompt-at", "4s at night")
+    assert (code, "'too late' at 9 s is left out" in message) == (0, True), message
+    (request,) = asked
+    assert [(one.seconds, one.block) for one in request.signals] == [(0.0, None), (4.0, None), (None, 3)]
+    assert request.prompt is None
+
+
+@pytest.mark.parametrize(
+    ("table", "sentence"),
+    [
+        ('at = 1\nprompt = "a"', "There is no prompt to begin with"),
+        ('at = 0\nprompt = "a"\naction = "lft"', "'lft' is not an action of 'tiny'. Did you mean 'left'?"),
+        ('at = 0\nprompt = "a"\nnegative_prompt = "b"', "'tiny' is not guided away from a negative prompt, found 'b'"),
+        ('at = 0\nprmpt = "a"', "signals.0.prmpt: there is no such key. Did you mean 'prompt'?"),
+    ],
+)
+def test_what_a_script_cannot_tell_the_model_is_a_mistake(
+    install: Install,
+    inferix: Callable[..., Output],
+    asked: list[GenerateRequest],
+    tmp_path: Path,
+    table: str,
+    sentence: str,
+) -> None:
+    install("acme-world", WORLD)
+    script = tmp_path / "story.toml"
+    script.write_text(f"[[signals]]\n{table}")
+    code, _, message = inferix("generate", "--model", "tiny", "-o", "world.npy", "--script", str(script))
+    assert (code, asked) == (2, [])
+    assert sentence in message
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

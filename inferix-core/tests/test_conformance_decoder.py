@@ -9,7 +9,7 @@ import pytest
 import torch
 from inferix_core.plan import Geometry
 from inferix_core.testing.suites import DecoderSuite, broken_rules, rules_of
-from inferix_core.testing.toys import ToyDecoder, ToyModel
+from inferix_core.testing.toys import ToyAutoencoder, ToyDecoder, ToyModel
 from torch import Tensor
 
 Result = tuple[Tensor, Any]
@@ -88,6 +88,54 @@ class KnowsItsStates(ToyDecoder):
         return frames, self.known[-1][0]
 
 
+class LatentForEveryFrame(ToyAutoencoder):
+    def encode(self, frames: Tensor, state: Any) -> Result:
+        parts = [super(LatentForEveryFrame, self).encode(frame, None)[0] for frame in frames.split(1)]
+        return torch.cat(parts), None
+
+
+class EncodesPieces(ToyAutoencoder):
+    def encode(self, frames: Tensor, state: Any) -> Result:
+        latents, new_state = super().encode(frames, state)
+        return latents + 0.01 * frames.shape[0], new_state
+
+
+class SpendsEncoderStates(ToyAutoencoder):
+    def encode(self, frames: Tensor, state: Any) -> Result:
+        latents, new_state = super().encode(frames, state)
+        new_state = {name: value.clone() for name, value in new_state.items()}
+        if state is not None:
+            state["last"].zero_()
+        return latents, new_state
+
+
+class SpoilsFrames(ToyAutoencoder):
+    def encode(self, frames: Tensor, state: Any) -> Result:
+        latents, new_state = super().encode(frames.clone(), state)
+        frames.zero_()
+        return latents, new_state
+
+
+class RemembersFrames(ToyAutoencoder):
+    last: Any = None
+
+    def encode(self, frames: Tensor, state: Any) -> Result:
+        latents, self.last = super().encode(frames, None if state is None else self.last)
+        return latents, self.last
+
+
+class WholeNumbers(ToyAutoencoder):
+    def encode(self, frames: Tensor, state: Any) -> Result:
+        latents, new_state = super().encode(frames, state)
+        return (latents * 1000).int(), new_state
+
+
+class Blind(ToyAutoencoder):
+    def encode(self, frames: Tensor, state: Any) -> Result:
+        latents, new_state = super().encode(frames, state)
+        return torch.ones_like(latents), new_state
+
+
 BROKEN: dict[str, type[ToyDecoder]] = {
     "test_a_stream_has_the_frames_that_the_geometry_says": FourAtOnce,
     "test_a_stream_has_the_same_frames_wherever_it_is_cut": ForgetsAtCuts,
@@ -97,7 +145,24 @@ BROKEN: dict[str, type[ToyDecoder]] = {
     "test_streams_that_take_turns_do_not_mix": RemembersItself,
     "test_frames_are_floats_from_minus_one_to_one": NotClamped,
     "test_the_latents_matter": Grey,
+    "test_an_encoded_stream_has_the_latents_that_the_geometry_says": LatentForEveryFrame,
+    "test_an_encoded_stream_has_the_same_latents_wherever_it_is_cut": EncodesPieces,
+    "test_a_state_of_the_encoder_is_never_modified": SpendsEncoderStates,
+    "test_frames_that_are_encoded_stay_as_they_are": SpoilsFrames,
+    "test_encoded_streams_that_take_turns_do_not_mix": RemembersFrames,
+    "test_encoded_latents_are_finite_floats": WholeNumbers,
+    "test_the_frames_that_are_encoded_matter": Blind,
 }
+
+
+class TestToyAutoencoder(DecoderSuite):
+    provides = frozenset({"encode"})
+
+    def decoder(self) -> ToyAutoencoder:
+        return ToyAutoencoder()
+
+    def geometry(self) -> Geometry:
+        return ToyModel().geometry
 
 
 class TestToyDecoder(DecoderSuite):
@@ -109,7 +174,11 @@ class TestToyDecoder(DecoderSuite):
 
 
 def broken(decoder: ToyDecoder, folder: Path) -> list[str]:
+    abilities = frozenset({"encode"} if isinstance(decoder, ToyAutoencoder) else ())
+
     class Cases(DecoderSuite):
+        provides = abilities
+
         def decoder(self) -> ToyDecoder:
             return decoder
 

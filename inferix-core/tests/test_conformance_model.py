@@ -12,7 +12,7 @@ import torch
 from inferix_core.contracts.model import Condition, Conditions, LayerContext, PassInput, Rotary
 from inferix_core.signals import Signal
 from inferix_core.testing.suites import ModelSuite, broken_rules, rules_of
-from inferix_core.testing.toys import ToyModel
+from inferix_core.testing.toys import ToyAutoencoder, ToyBeginning, ToyModel, ToyPlanner, ToyPrefixModel
 from torch import Tensor
 
 
@@ -128,6 +128,54 @@ class UnderstandsEverything(ToyModel):
         return super().encode(replace(signal, action=None), previous)
 
 
+class EndsInsideABlock(ToyPrefixModel):
+    def encode_prefix(self, frames: Tensor, **environment: Any) -> ToyBeginning:
+        return replace_latents(super().encode_prefix(frames, **environment), lambda latents: latents[:-1])
+
+
+class LoosensItsParts(ToyPrefixModel):
+    def encode_prefix(self, frames: Tensor, **environment: Any) -> ToyBeginning:
+        begun = super().encode_prefix(frames, **environment)
+        loose = Condition(begun.latents.flatten(1))
+        return ToyBeginning(begun.latents, {"loose": loose})
+
+
+class LooksAway(ToyPrefixModel):
+    def encode_prefix(self, frames: Tensor, *, fit: str, **environment: Any) -> ToyBeginning:
+        begun = super().encode_prefix(frames, fit=fit, **environment)
+        return replace_latents(begun, lambda latents: torch.full_like(latents, float(fit == "pad")))
+
+
+class BeginsOtherwiseEachTime(ToyPrefixModel):
+    num_begun = 0
+
+    def encode_prefix(self, frames: Tensor, **environment: Any) -> ToyBeginning:
+        self.num_begun += 1
+        begun = super().encode_prefix(frames, **environment)
+        return replace_latents(begun, lambda latents: latents + self.num_begun)
+
+
+class AlwaysCrops(ToyPrefixModel):
+    def encode_prefix(self, frames: Tensor, *, fit: str, **environment: Any) -> ToyBeginning:
+        return super().encode_prefix(frames, fit="crop", **environment)
+
+
+class SpoilsPictures(ToyPrefixModel):
+    def encode_prefix(self, frames: Tensor, **environment: Any) -> ToyBeginning:
+        begun = super().encode_prefix(frames, **environment)
+        frames.zero_()
+        return begun
+
+
+class TakesAnything(ToyPrefixModel):
+    def encode_prefix(self, frames: Tensor, **environment: Any) -> ToyBeginning:
+        return super().encode_prefix(frames.to(torch.uint8), **environment)
+
+
+def replace_latents(begun: ToyBeginning, change: Callable[[Tensor], Tensor]) -> ToyBeginning:
+    return ToyBeginning(change(begun.latents), begun.conditions)
+
+
 BROKEN: dict[str, type[ToyModel]] = {
     "test_geometry_and_layout_agree_with_the_layers": WrongGeometry,
     "test_a_prediction_has_the_shape_of_the_latents": TooNarrow,
@@ -144,7 +192,32 @@ BROKEN: dict[str, type[ToyModel]] = {
     "test_parts_that_a_signal_does_not_change_stay_the_same_objects": EncodesAnew,
     "test_what_was_encoded_before_stays_as_it_is": OverwritesTheText,
     "test_a_signal_that_is_not_understood_is_a_signal_error": UnderstandsEverything,
+    "test_a_beginning_ends_where_a_block_ends": EndsInsideABlock,
+    "test_a_beginning_is_latents_or_parts_of_conditions": LoosensItsParts,
+    "test_the_frames_of_a_beginning_matter": LooksAway,
+    "test_the_same_frames_begin_the_same": BeginsOtherwiseEachTime,
+    "test_another_aspect_ratio_is_cropped_or_padded": AlwaysCrops,
+    "test_the_frames_of_a_beginning_stay_as_they_are": SpoilsPictures,
+    "test_what_are_no_frames_is_a_config_error": TakesAnything,
 }
+
+
+class PrefixCases(ModelSuite):
+    """What the rules of beginnings need; not collected under this name."""
+
+    def encoder(self) -> ToyAutoencoder:
+        return ToyAutoencoder()
+
+    def planner(self) -> ToyPlanner:
+        return ToyPlanner()
+
+
+class TestToyPrefixModel(PrefixCases):
+    provides = frozenset({"image-prefix", "video-prefix"})
+    misunderstood = Signal(action="fly")
+
+    def model(self) -> ToyPrefixModel:
+        return ToyPrefixModel()
 
 
 class TestToyModel(ModelSuite):
@@ -156,10 +229,14 @@ class TestToyModel(ModelSuite):
 
 @pytest.mark.parametrize("name", rules_of(ModelSuite))
 def test_the_model_that_breaks_a_rule_fails_it_and_no_other(name: str, tmp_path: Path) -> None:
-    class Cases(ModelSuite):
+    model = BROKEN[name]()
+    abilities = frozenset({"image-prefix", "video-prefix"} if isinstance(model, ToyPrefixModel) else ())
+
+    class Cases(PrefixCases):
+        provides = abilities
         misunderstood = Signal(action="fly")
 
         def model(self) -> ToyModel:
-            return BROKEN[name]()
+            return model if isinstance(model, ToyPrefixModel) else BROKEN[name]()
 
     assert broken_rules(Cases(), tmp_path) == [name]

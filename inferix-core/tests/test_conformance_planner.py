@@ -111,6 +111,17 @@ class CutsPrefixes(Careful):
         return super().plan(replace(progress, num_prefix_latents=whole))
 
 
+class StopsSilently(Careful):
+    def plan(self, progress: Progress) -> Sequence[Op]:
+        return super().plan(progress) if progress.num_finished < 6 else ()
+
+
+class ForgetsItsAnchor(Careful):
+    def plan(self, progress: Progress) -> Sequence[Op]:
+        ops, block = super().plan(progress), progress.num_finished
+        return [*ops, Emit(block, anchor=-1)] if ops and block == 3 else ops
+
+
 BROKEN: dict[str, type[ToyPlanner]] = {
     "test_the_same_progress_gives_the_same_plan": Counts,
     "test_every_plan_finishes_exactly_the_next_block": NeverFinishes,
@@ -123,6 +134,8 @@ BROKEN: dict[str, type[ToyPlanner]] = {
     "test_no_more_latents_wait_for_their_pages_than_declared": PromisesTooLittle,
     "test_entries_that_write_the_cache_come_first_and_ascend": WritersLast,
     "test_a_prefix_is_used_wholly_or_refused": CutsPrefixes,
+    "test_more_blocks_than_a_world_can_have_are_refused_at_its_beginning": StopsSilently,
+    "test_an_anchor_is_what_the_next_block_starts_from": ForgetsItsAnchor,
     "test_what_cannot_be_planned_is_a_plan_error": ToyPlanner,
 }
 

@@ -8,9 +8,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from inferix_core.contracts.model import Condition
 from inferix_core.errors import OutputError, UnsupportedError, WorldFileError
 from inferix_core.replay import read_log, recording_of, write_log
-from inferix_core.replay.lines import Prefix, line_of, parsed_record
+from inferix_core.replay.lines import TensorText, line_of, parsed_record
 from inferix_core.runtime.log import BlockRecord, ChangeRecord, Record, SeedRecord, SignalRecord
 from inferix_core.runtime.noise import CounterNoise
 from inferix_core.runtime.world import World
@@ -82,7 +83,14 @@ def test_the_header_says_what_the_bits_depend_on(path: Path) -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 def test_a_prefix_keeps_its_bits_in_every_dtype(dtype: torch.dtype) -> None:
     latents = torch.randn(3, 2, 2, 4).to(dtype)[1:]
-    assert torch.equal(Prefix.of(latents).tensor(), latents)
+    assert torch.equal(TensorText.of(latents).tensor(), latents)
+
+
+def test_a_condition_that_no_log_can_hold_is_named(tmp_path: Path) -> None:
+    given = {"text": Condition(torch.randn(1, 3, 16, dtype=torch.float64))}
+    with pytest.raises(UnsupportedError, match=r"condition 'text' of torch\.float64"):
+        write_log(toy_engine().create_world(seed=1, conditions=given), tmp_path / "world.log")
+    assert not (tmp_path / "world.log").exists()
 
 
 def test_a_log_that_cannot_be_written_is_named_and_leaves_nothing_behind(world: World, tmp_path: Path) -> None:

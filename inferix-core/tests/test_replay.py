@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from inferix_core.contracts.model import Condition
 from inferix_core.defaults.configuration import DenseConfig
 from inferix_core.defaults.dense import DenseStore
 from inferix_core.errors import ConfigError
@@ -15,7 +16,8 @@ from inferix_core.runtime.log import BlockRecord, Record, SeedRecord, SignalReco
 from inferix_core.runtime.world import World
 from inferix_core.signals import Signal, TimedSignal
 from inferix_core.testing.toy_engine import toy_engine
-from inferix_core.testing.toys import ToyModel, ToyStaggeredPlanner
+from inferix_core.testing.toys import HEAD_DIM, HEADS, ToyModel, ToyStaggeredPlanner
+from inferix_core.worldfile import recording_in
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +67,28 @@ def test_a_world_that_began_with_a_prefix_is_verified(engine: Engine) -> None:
     recording = recording_of(world)
     assert verify(engine, recording).is_verified
     assert not verify(engine, replace(recording, prefix=recording.prefix + 1.0)).is_verified
+
+
+@pytest.mark.parametrize("is_saved", [False, True], ids=["log", "saved world"])
+def test_a_world_that_began_with_conditions_is_verified_from_a_file(
+    engine: Engine, tmp_path: Path, is_saved: bool
+) -> None:
+    given = {"text": Condition(torch.randn(1, 3, HEADS * HEAD_DIM), "a picture")}
+    world = engine.create_world(seed=3, conditions=given)
+    for action in (None, "left"):
+        world.step(Signal(action=action))
+    if is_saved:
+        world.save(tmp_path / "world")
+        recording = recording_in(tmp_path / "world")
+    else:
+        write_log(world, tmp_path / "world")
+        recording = read_log(tmp_path / "world")
+    assert torch.equal(recording.conditions["text"].tokens, given["text"].tokens)
+    assert recording.conditions["text"].memo == "a picture"
+    assert verify(engine, recording).is_verified
+    assert not verify(engine, replace(recording, conditions={})).is_verified
+    with engine.load_world(tmp_path / "world") if is_saved else Replay(engine, recording).world as again:
+        assert recording_of(again).conditions.keys() == {"text"}
 
 
 def test_signals_reach_the_blocks_that_they_reached_while_several_are_in_flight() -> None:

@@ -5,9 +5,9 @@ import pytest
 import torch
 from inferix_core.contracts.model import PassInput
 from inferix_core.errors import PlanError
-from inferix_core.plan import Entry, Op, Pass, Progress, Restart
+from inferix_core.plan import Emit, Entry, Op, Pass, Progress, Restart
 from inferix_core.testing.toy_engine import toy_engine
-from inferix_core.testing.toys import ToyDecoder, ToyModel, ToyPlanner
+from inferix_core.testing.toys import ToyAutoencoder, ToyDecoder, ToyModel, ToyPlanner
 
 BLOCKS_A_ROLLOUT = 3
 
@@ -105,3 +105,27 @@ def test_latents_without_pages_cannot_be_carried_over() -> None:
 
     with pytest.raises(PlanError, match=r"latents \[14, 15\], whose pages are not held"):
         toy_engine(planner=Forgetful(num_carried=2)).create_world("a").step()
+
+
+def test_an_anchor_must_have_been_emitted_by_the_block_before() -> None:
+    class Unanchored(OverlappingPlanner):
+        def plan(self, progress: Progress) -> Sequence[Op]:
+            ops = super().plan(progress)
+            return [replace(op, from_anchor=True) if isinstance(op, Restart) else op for op in ops]
+
+    world = toy_engine(planner=Unanchored(num_carried=2), decoder=ToyAutoencoder()).create_world("a", seed=1)
+    smooth = toy_engine(planner=ToyPlanner(), decoder=ToyAutoencoder()).create_world("a", seed=1)
+    for _ in range(3):
+        assert torch.equal(world.step().frames, smooth.step().frames)
+    with pytest.raises(PlanError, match="from an anchor, but the block before has emitted none"):
+        world.step()
+    assert world.num_blocks == 3
+
+
+def test_nothing_is_decoded_behind_latents_that_are_not_held() -> None:
+    class Behind(ToyPlanner):
+        def plan(self, progress: Progress) -> Sequence[Op]:
+            return [*super().plan(progress), Emit(progress.num_finished, behind=range(20, 22))]
+
+    with pytest.raises(PlanError, match=r"behind latents \[20, 21\], which are not held"):
+        toy_engine(planner=Behind()).create_world("a").step()

@@ -287,6 +287,8 @@ def rich_world() -> World:
     state = world.state
     state.prefix = torch.ones(1, *engine.geometry.latent_shape)
     state.script = {5: (Signal(action="right"),), 7: (Signal(prompt="c"), Signal(prompt="d"))}
+    assert state.conditions is not None
+    state.beginning = {"text": state.conditions["text"], "picture": Condition(torch.ones(1, 2, 4), "a picture")}
     for blocks in (state.flying, state.clean):
         for index, block in blocks.items():
             blocks[index] = replace(block, gathered=block.latents * 2, signal_ids=("x", "y"))

@@ -194,6 +194,12 @@ def test_a_full_store_refuses_the_block_and_the_world_stays_as_it_was() -> None:
     assert world.state.caches["main"].held == (0, 1, 2, 3)
 
 
+@pytest.mark.parametrize("num_latents", [1, 3, 7])
+def test_a_prefix_that_ends_inside_a_block_is_told_when_the_world_is_created(engine: Engine, num_latents: int) -> None:
+    with pytest.raises(PlanError, match=f"prefix of {num_latents} latents ends inside a block"):
+        engine.create_world("a", prefix=torch.zeros(num_latents, 2, 2, 4))
+
+
 def test_a_prefix_is_the_worlds_own(engine: Engine) -> None:
     prefix = torch.ones(2, 2, 2, 4)
     world, same = engine.create_world("a", prefix=prefix), engine.create_world("a", prefix=prefix.clone())

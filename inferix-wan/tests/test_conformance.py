@@ -6,14 +6,18 @@ from functools import cache
 import pytest
 import torch
 from inferix_core.contracts.model import Conditions, Model
+from inferix_core.contracts.scheduler import Planner
 from inferix_core.plan import Geometry, Level, Progress
 from inferix_core.signals import Signal
-from inferix_core.testing.suites import DecoderSuite, ModelSuite, PlannerSuite, PluginSuite, SolverSuite
+from inferix_core.testing.suites import DecoderSuite, ModelSuite, PlannerSuite, PluginSuite, SolverSuite, provided_by
+from inferix_wan import plugin
 from inferix_wan.config import FewStepSolverConfig, SelfForcingPlannerConfig, WanVaeDecoderConfig
 from inferix_wan.decoder import WanVaeDecoder
 from inferix_wan.model import WanModel
+from inferix_wan.planners.causvid import CausVidPlanner
 from inferix_wan.planners.clip import WholeClipPlanner
-from inferix_wan.planners.config import WholeClipPlannerConfig
+from inferix_wan.planners.config import CausVidPlannerConfig, GuidedBlocksPlannerConfig, WholeClipPlannerConfig
+from inferix_wan.planners.guided_blocks import GuidedBlocksPlanner
 from inferix_wan.planners.self_forcing import SelfForcingPlanner
 from inferix_wan.plugin import inferix_models
 from inferix_wan.solvers.few_step import FewStepSolver
@@ -34,8 +38,7 @@ def tiny_model(name: str) -> WanModel:
 @cache
 def tiny_model_with_picture() -> Model:
     model = tiny_model("wan-i2v")
-    config = WanVaeDecoderConfig(weights="random", base_dim=4, num_res_blocks=1)
-    vae = WanVaeDecoder(config, geometry=model.geometry, device=CPU, dtype=torch.float32)
+    vae = decoder_of(model.geometry)
     planner = WholeClipPlanner(WholeClipPlannerConfig())
     picture = torch.randint(0, 256, (1, 32, 48, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     return WithPicture(model, model.encode_prefix(picture, fit="crop", encoder=vae, planner=planner).conditions)
@@ -47,7 +50,7 @@ class WithPicture:
     def __init__(self, model: WanModel, parts: Conditions) -> None:
         self.geometry, self.layout, self.layers = model.geometry, model.layout, model.layers
         self.dtype, self.latent_dtype = model.dtype, model.latent_dtype
-        self.embed, self.head = model.embed, model.head
+        self.embed, self.head, self.encode_prefix = model.embed, model.head, model.encode_prefix
         self._model, self._parts = model, parts
 
     def encode(self, signal: Signal, previous: Conditions | None) -> Conditions:
@@ -55,36 +58,60 @@ class WithPicture:
 
 
 @cache
-def tiny_decoder() -> WanVaeDecoder:
+def decoder_of(geometry: Geometry) -> WanVaeDecoder:
     config = WanVaeDecoderConfig(weights="random", base_dim=4, num_res_blocks=1)
-    return WanVaeDecoder(config, geometry=GEOMETRY, device=CPU, dtype=torch.float32)
+    return WanVaeDecoder(config, geometry=geometry, device=CPU, dtype=torch.float32)
 
 
 class TestSelfForcing(ModelSuite):
+    provides = provided_by(plugin, "self-forcing")
     misunderstood = Signal(action="left")
 
     def model(self) -> Model:
         return tiny_model("self-forcing")
 
+    def encoder(self) -> WanVaeDecoder:
+        return decoder_of(self.model().geometry)
+
+    def planner(self) -> Planner:
+        return SelfForcingPlanner(SelfForcingPlannerConfig())
+
 
 class TestSelfForcingDiffusion(TestSelfForcing):
+    provides = provided_by(plugin, "self-forcing-diffusion")
+
+    def planner(self) -> Planner:
+        return GuidedBlocksPlanner(GuidedBlocksPlannerConfig(num_steps=3))
+
     def model(self) -> Model:
         return tiny_model("self-forcing-diffusion")
 
 
 class TestCausVid(TestSelfForcing):
+    provides = provided_by(plugin, "causvid")
+
+    def planner(self) -> Planner:
+        return CausVidPlanner(CausVidPlannerConfig())
+
     def model(self) -> Model:
         return tiny_model("causvid")
 
 
 class TestTextToVideo(TestSelfForcing):
+    provides = provided_by(plugin, "wan-t2v")
+
     def model(self) -> Model:
         return tiny_model("wan-t2v")
 
 
 class TestImageToVideo(TestSelfForcing):
+    provides = provided_by(plugin, "wan-i2v")
+
     def model(self) -> Model:
         return tiny_model_with_picture()
+
+    def planner(self) -> Planner:
+        return WholeClipPlanner(WholeClipPlannerConfig())
 
     @pytest.mark.xfail(strict=True, reason="a picture is encoded for clips of bounded length")
     def test_any_position_is_valid(self) -> None:
@@ -120,8 +147,10 @@ class TestSolverInHalfPrecision(TestSolver):
 
 
 class TestDecoder(DecoderSuite):
+    provides = provided_by(plugin, "wan-vae")
+
     def decoder(self) -> WanVaeDecoder:
-        return tiny_decoder()
+        return decoder_of(GEOMETRY)
 
     def geometry(self) -> Geometry:
         return GEOMETRY

@@ -26,7 +26,6 @@ from inferix_wan.transformer.conditions import NEGATIVE_TEXT
 from inferix_wan.transformer.transformer import WanTransformer
 
 CPU = torch.device("cpu")
-ONE_CLIP = "a world of a bidirectional model has one block"
 
 
 def blocks(**settings: object) -> GuidedBlocksPlanner:
@@ -54,14 +53,11 @@ class TestUnguidedBlocks(TestGuidedBlocks):
 
 
 class TestWholeClip(PlannerSuite):
-    num_blocks = 1
+    num_blocks = max_blocks = 1
     unplannable = (Progress(1), Progress(0, horizon=2), Progress(0, num_prefix_latents=3))
 
     def planner(self) -> Planner:
         return clip()
-
-    @pytest.mark.xfail(strict=True, reason=ONE_CLIP)
-    def test_nothing_is_planned_beyond_the_horizon(self) -> None: ...
 
 
 class TestFewStepClip(TestWholeClip):

@@ -23,7 +23,7 @@ def test_declaring_the_components_loads_no_torch() -> None:
 def test_planning_loads_no_torch() -> None:
     code = (
         "import sys, inferix_wan.geometry, inferix_wan.transformer.official; "
-        "from inferix_wan.planners import causvid, clip, guided_blocks, self_forcing; "
+        "from inferix_wan.planners import causvid, clip, guided_blocks, overlap, self_forcing; "
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -35,6 +35,7 @@ def test_every_component_is_where_its_spec_says() -> None:
     assert found == {
         "self-forcing": "SelfForcingPlanner",
         "causvid": "CausVidPlanner",
+        "causvid-overlap": "CausVidOverlapPlanner",
         "guided-blocks": "GuidedBlocksPlanner",
         "whole-clip": "WholeClipPlanner",
         "few-step-clip": "FewStepClipPlanner",
@@ -42,6 +43,7 @@ def test_every_component_is_where_its_spec_says() -> None:
         "unipc": "UniPCSolver",
         "dpm-plus-plus": "DpmPlusPlusSolver",
         "wan-vae": "WanVaeDecoder",
+        "taehv": "TaehvDecoder",
     }
     models = {model.name: model.load().__name__ for model in plugin.inferix_models()}
     assert models == {
@@ -53,17 +55,21 @@ def test_every_component_is_where_its_spec_says() -> None:
     }
 
 
-def test_what_can_begin_a_world_is_declared() -> None:
+def test_what_can_begin_and_steer_a_world_is_declared() -> None:
     models = {model.name: model.provides - {"quantize"} for model in plugin.inferix_models()}
     assert models == {
         "self-forcing": {"image-prefix", "video-prefix", "window-relative"},
-        "self-forcing-diffusion": {"image-prefix", "video-prefix", "window-relative"},
+        "self-forcing-diffusion": {"image-prefix", "video-prefix", "window-relative", "negative-prompt"},
         "causvid": {"image-prefix", "video-prefix", "window-relative"},
-        "wan-t2v": set(),
-        "wan-i2v": {"image-prefix"},
+        "wan-t2v": {"negative-prompt"},
+        "wan-i2v": {"image-prefix", "negative-prompt"},
     }
-    (decoder,) = plugin.inferix_decoders()
-    assert decoder.provides == {"encode"}
+    assert [model.name for model in plugin.inferix_models() if model.needs_picture] == ["wan-i2v"]
+    assert {decoder.name: decoder.provides for decoder in plugin.inferix_decoders()} == {
+        "wan-vae": {"encode"},
+        "taehv": {"encode"},
+    }
+    assert [planner.name for planner in plugin.inferix_schedulers() if planner.provides] == ["causvid-overlap"]
 
 
 def test_the_entry_point_is_declared() -> None:

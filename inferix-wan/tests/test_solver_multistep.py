@@ -75,12 +75,12 @@ def normal_flow(latents: Tensor, sigma: float) -> Tensor:
     return latents * (sigma - (1 - sigma) * SPREAD**2) / variance
 
 
-def error_on_normal_data(spacing: Spacing, *, order: int, num_steps: int) -> float:
+def error_on_normal_data(spacing: Spacing, *, order: int, num_steps: int, solver: Spacing | None = None) -> float:
     levels = sampling_levels(num_steps, shift=3.0, spacing=spacing)
     start = torch.tensor([1.0, -2.0])
     sigma = levels[0].sigma
     exact = start * SPREAD / (((1 - sigma) * SPREAD) ** 2 + sigma**2) ** 0.5
-    made = solve(MAKERS[spacing](order=order, num_steps=num_steps), levels, start, normal_flow)
+    made = solve(MAKERS[solver or spacing](order=order, num_steps=num_steps), levels, start, normal_flow)
     return float((made - exact).abs().max())
 
 
@@ -91,6 +91,12 @@ def test_a_higher_order_and_more_steps_come_nearer_to_the_exact_solution(spacing
     assert coarse[1] < coarse[0]
     assert fine[0] < coarse[0] / 2
     assert fine[1] < coarse[1] / 4
+
+
+@pytest.mark.parametrize("solver", SPACINGS)
+def test_a_solver_comes_as_near_over_the_levels_of_the_other(solver: Spacing) -> None:
+    own, other = (error_on_normal_data(one, solver=solver, order=2, num_steps=50) for one in SPACINGS)
+    assert own == pytest.approx(other, rel=0.02)
 
 
 @pytest.mark.parametrize("spacing", SPACINGS)

@@ -99,10 +99,7 @@ def test_a_case_with_a_solver_of_another_order_fails(monkeypatch: pytest.MonkeyP
 
 
 def test_a_case_that_carries_over_the_latent_itself_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    def plain(vae: object, *, latents: torch.Tensor, frames: torch.Tensor, num_overlap_latents: int) -> torch.Tensor:
-        return latents[:, -num_overlap_latents:]
-
-    monkeypatch.setattr("wan_causvid.start_latents", plain)
+    monkeypatch.setattr("inferix_wan.planners.overlap.replace", lambda op, from_anchor: op)
     assert verdict(CASES["causvid_pipe_long"]) is Verdict.FAILED
 
 

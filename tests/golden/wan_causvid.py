@@ -1,4 +1,4 @@
-"""Runners of the golden cases of CausVid: blocks, a rollout, and rollouts that overlap."""
+"""Runners of the golden cases of CausVid: blocks, a rollout, and a world of rollouts that overlap."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from inferix_wan.overlap import num_overlap_frames, start_latents
-from inferix_wan.planners.config import CausVidPlannerConfig
+from inferix_core.runtime.frames import to_uint8
+from inferix_wan.planners.config import CausVidOverlapPlannerConfig, CausVidPlannerConfig
 from inferix_wan.vae import VaeConfig
 from inferix_wan.vae.model import WanVAE
 from torch import Tensor
-from wan_outputs import Tensors, caches_of, calls_of, latents_of, tape, times_of, video_of, weights_of
-from wan_rollout import Setup, run
+from wan_outputs import Tensors, caches_of, calls_of, tape, times_of, video_of, weights_of
+from wan_rollout import BlockEnd, Setup, run
 
 
 def run_causvid_rollout(case: Mapping[str, Any], tensors: Tensors) -> dict[str, Tensor]:
@@ -68,51 +68,53 @@ def run_causvid_pipeline(case: Mapping[str, Any], tensors: Tensors) -> dict[str,
 
 
 def run_causvid_long(case: Mapping[str, Any], tensors: Tensors) -> dict[str, Tensor]:
-    """Rollouts in worlds of their own, each starting from the end of the one before, decoded each by itself."""
+    """One world, whose rollouts overlap as the original's do."""
     call = case["call"]
-    steps, num_overlap = _without_the_end(call), call["num_overlap_frames"]
-    vae = _vae(case["constructor"]["vae"], tensors)
-    outputs: dict[str, Tensor] = {"denoising_step_list": times_of(call, steps)}
-    prefix: Tensor | None = None
-    num_calls = num_blocks = 0
-    shown = []
-    for index in range(call["num_rollout"]):
-        num_prefix_latents = 0 if prefix is None else prefix.shape[1]
-        rollout = run(
-            Setup(
-                constructor=case["constructor"]["model"],
-                weights=weights_of(tensors, prefix="sd.model."),
-                planner=_planner(call, size=call["num_frame_per_block"], steps=steps),
-                embeds=tensors["in.prompt_embeds"],
-                latent_size=tuple(call["latent_HxW"]),
-                num_latents=call["frames"] - num_prefix_latents,
-                noise=tape(
-                    tensors[f"in.rollout{index}.noise"], tensors, num_redraws=len(steps) - 1, first_block=num_blocks
-                ),
-                prefix=prefix,
-            )
+    steps, size, num_rollouts = _without_the_end(call), call["num_frame_per_block"], call["num_rollout"]
+    assert call["num_overlap_frames"] == size, "the planner keeps one block"
+    first = [tensors[f"in.rollout{index}.noise"] for index in range(num_rollouts)]
+    noise = torch.cat([first[0], *(one[:, size:] for one in first[1:])], dim=1)
+    num_blocks = call["frames"] // size
+    rollout = run(
+        Setup(
+            constructor=case["constructor"]["model"],
+            weights=weights_of(tensors, prefix="sd.model."),
+            planner=CausVidOverlapPlannerConfig(
+                num_block_latents=size,
+                steps=tuple(steps),
+                shift=call["timestep_shift"],
+                num_rollout_blocks=num_blocks,
+            ),
+            embeds=tensors["in.prompt_embeds"],
+            latent_size=tuple(call["latent_HxW"]),
+            num_latents=noise.shape[1],
+            noise=tape(noise, tensors, num_redraws=len(steps) - 1),
+            vae=_vae(case["constructor"]["vae"], tensors),
         )
-        outputs |= calls_of(rollout, first=num_calls)
-        num_calls += len(rollout.calls)
-        num_blocks += (call["frames"] - num_prefix_latents) // call["num_frame_per_block"]
-        latents = latents_of(rollout)
-        frames, _ = vae.decode(latents)
-        prefix = start_latents(vae, latents=latents, frames=frames, num_overlap_latents=num_overlap)
-        end = frames.shape[1] - num_overlap_frames(num_overlap)
-        shown.append(frames[:, :end] * 0.5 + 0.5)
+    )
+    outputs: dict[str, Tensor] = {"denoising_step_list": times_of(call, steps), **calls_of(rollout)}
+    seen = torch.cat(rollout.decoder.seen).split(call["frames"])
+    for index, (latents, (frame, anchor)) in enumerate(zip(seen, rollout.decoder.encoded, strict=True)):
         outputs |= {
-            f"rollout{index}.latents": latents,
-            f"rollout{index}.overlap_pixel": frames[:, end : end + 1],
-            f"rollout{index}.start_frame": prefix[:, :1],
-            f"rollout{index}.next_start_latents": prefix,
+            f"rollout{index}.latents": latents.unsqueeze(0),
+            f"rollout{index}.overlap_pixel": frame.unsqueeze(0),
+            f"rollout{index}.start_frame": anchor.unsqueeze(0),
+            f"rollout{index}.next_start_latents": torch.cat([anchor, latents[1 - size :]]).unsqueeze(0),
         }
-    video = torch.cat(shown, dim=1)[0]
+    video = torch.cat([_shown(*each) for each in zip(rollout.blocks, rollout.decoder.made, strict=True)]) * 0.5 + 0.5
     return {
         **outputs,
         "final_video_subsampled": video[:, :, ::2, ::2],
         "final_video_mean_per_frame": video.mean(dim=(1, 2, 3)),
         "final_video_frames": torch.tensor([len(video)]),
     }
+
+
+def _shown(block: BlockEnd, frames: Tensor) -> Tensor:
+    """The decoded frames that the viewer gets of a block, before they are rounded to bytes."""
+    shown = frames[: block.shown.shape[1]]
+    assert torch.equal(to_uint8(shown), block.shown[0]), "the viewer gets other frames than the first of a block"
+    return shown
 
 
 def _planner(call: Mapping[str, Any], *, size: int, steps: Sequence[int]) -> CausVidPlannerConfig:

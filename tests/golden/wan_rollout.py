@@ -29,12 +29,14 @@ from inferix_wan.model import WanModel
 from inferix_wan.planners.causvid import CausVidPlanner
 from inferix_wan.planners.clip import FewStepClipPlanner, WholeClipPlanner
 from inferix_wan.planners.config import (
+    CausVidOverlapPlannerConfig,
     CausVidPlannerConfig,
     FewStepClipPlannerConfig,
     GuidedBlocksPlannerConfig,
     WholeClipPlannerConfig,
 )
 from inferix_wan.planners.guided_blocks import GuidedBlocksPlanner
+from inferix_wan.planners.overlap import CausVidOverlapPlanner
 from inferix_wan.planners.self_forcing import SelfForcingPlanner
 from inferix_wan.solvers.few_step import FewStepSolver
 from inferix_wan.solvers.flow import clean_from_flow
@@ -42,12 +44,14 @@ from inferix_wan.solvers.schedule import FlowMatchSchedule
 from inferix_wan.transformer import TransformerConfig
 from inferix_wan.transformer.conditions import NEGATIVE_TEXT
 from inferix_wan.transformer.transformer import PassState, WanTransformer
+from inferix_wan.vae.model import WanVAE
 from outcome import Unsupported
 from torch import Tensor
 
 PlannerConfig = (
     SelfForcingPlannerConfig
     | CausVidPlannerConfig
+    | CausVidOverlapPlannerConfig
     | GuidedBlocksPlannerConfig
     | WholeClipPlannerConfig
     | FewStepClipPlannerConfig
@@ -64,12 +68,15 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class BlockEnd:
-    """A finished block: its clean latents [B, L, C, h, w], the calls it took, how many latents are held after it."""
+    """A finished block: the clean latents that were decoded for it [B, L, C, h, w], the calls it took, how many latents
+    are held after it, what the viewers get of it [B, T, H, W, 3], uint8.
+    """
 
     span: range
     latents: Tensor
     num_calls: int
     num_held: int
+    shown: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +87,7 @@ class Rollout:
     blocks: Sequence[BlockEnd]
     worlds: Sequence[World]
     num_layers: int
+    decoder: RecordingDecoder
 
     def cache(self, layer: int, *, num_tokens: int) -> tuple[Tensor, Tensor]:
         """Keys and values [B, num_tokens, H, D] that a layer holds, zeros behind the last."""
@@ -118,6 +126,7 @@ class Setup:
     solver: Solver = field(default_factory=lambda: FewStepSolver(FewStepSolverConfig()))
     negative: Tensor | None = None
     prefix: Tensor | None = None
+    vae: WanVAE | None = None
     dtype: torch.dtype = torch.float32
     recorded_inputs: Sequence[Tensor] | None = None
 
@@ -161,7 +170,7 @@ def run(setup: Setup) -> Rollout:
         relay=Relay(),
         device=device,
     )
-    decoder = _RecordingDecoder()
+    decoder = RecordingDecoder(setup.vae)
     engine = Engine(parts, decoder)
     num_prefix_latents = 0 if setup.prefix is None else setup.prefix.shape[1]
     worlds = [
@@ -178,14 +187,17 @@ def run(setup: Setup) -> Rollout:
         made = engine.step(worlds)
         latents = torch.stack(decoder.seen[-len(worlds) :])
         num_held = len(worlds[0].state.caches["main"].held)
-        blocks.append(BlockEnd(made[0].latents, latents, len(recorder.calls) - num_calls, num_held))
-    return Rollout(recorder.calls, blocks, worlds, len(recorder.layers))
+        shown = torch.stack([block.frames for block in made])
+        blocks.append(BlockEnd(made[0].latents, latents, len(recorder.calls) - num_calls, num_held, shown))
+    return Rollout(recorder.calls, blocks, worlds, len(recorder.layers), decoder)
 
 
 def _planner(config: PlannerConfig) -> Planner:
     match config:
         case SelfForcingPlannerConfig():
             return SelfForcingPlanner(config)
+        case CausVidOverlapPlannerConfig():
+            return CausVidOverlapPlanner(config)
         case CausVidPlannerConfig():
             return CausVidPlanner(config)
         case GuidedBlocksPlannerConfig():
@@ -250,14 +262,27 @@ class _RecordingModel(WanModel):
 
 
 @dataclass(slots=True)
-class _RecordingDecoder:
-    """An identity VAE."""
+class RecordingDecoder:
+    """A VAE, or the identity without one, and what went through it."""
 
+    vae: WanVAE | None = None
     seen: list[Tensor] = field(default_factory=list)
+    made: list[Tensor] = field(default_factory=list)
+    encoded: list[tuple[Tensor, Tensor]] = field(default_factory=list)
 
     def decode(self, latents: Tensor, state: Any) -> tuple[Tensor, Any]:
         self.seen.append(latents)
-        return latents, None
+        if self.vae is None:
+            return latents, None
+        frames, state = self.vae.decode(latents.unsqueeze(0), state)
+        self.made.append(frames[0])
+        return frames[0], state
+
+    def encode(self, frames: Tensor, state: Any) -> tuple[Tensor, Any]:
+        assert self.vae is not None, "the identity encodes nothing"
+        latents, state = self.vae.encode(frames.unsqueeze(0), state)
+        self.encoded.append((frames, latents[0]))
+        return latents[0], state
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from inferix_core.events import Block as Block
     from inferix_core.runtime.engine import Engine as Engine
     from inferix_core.runtime.world import World as World
+    from inferix_core.script import load_script as load_script
     from inferix_core.signals import Signal as Signal
     from inferix_core.signals import TimedSignal as TimedSignal
 
@@ -55,6 +56,7 @@ _HOMES = {
     "inferix_core.events": ("Block",),
     "inferix_core.runtime.engine": ("Engine",),
     "inferix_core.runtime.world": ("World",),
+    "inferix_core.script": ("load_script",),
     "inferix_core.signals": ("Signal", "TimedSignal"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

@@ -29,8 +29,9 @@ class Span(NamedTuple):
 class Timings:
     """The time spent in named spans (encode, pass, commit, decode, write) on one block.
 
-    Spans do not overlap. On an asynchronous device they measure the host's time. "write" is added by the outputs
-    that an engine opened, once the block has been handed out.
+    Spans of one block do not overlap; with `overlap_decode` a block's decode overlaps the next block's passes. On an
+    asynchronous device they measure the host's time. "write" is added by the outputs that an engine opened, once the
+    block has been handed out.
     """
 
     def __init__(self) -> None:

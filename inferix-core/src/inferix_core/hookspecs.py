@@ -86,7 +86,12 @@ def inferix_add_commands(cli: typer.Typer) -> None:
 
 @hookspec
 def inferix_run_block(run: BlockRun) -> Generator[None, object, object]:  # type: ignore[empty-body]
-    """Wraps the making of one block (use `hookimpl(wrapper=True)`)."""
+    """Wraps the making of one block (use `hookimpl(wrapper=True)`).
+
+    Where a run overlaps decoding (`overlap_decode`) the next block's begins before this one's ends, which is when the
+    block is given out: what the caller does with the block before lies between. A block that is made ahead and given
+    up ends with `GeneratorExit`.
+    """
 
 
 @hookspec

@@ -101,11 +101,14 @@ class Restart:
     """Positions start again while blocks and latents count on: every page of `cache` goes.
 
     The clean latents of `carry`, whose pages were among them, are passed again at the entry's level and
-    positions and committed. No block may be in flight.
+    positions and committed. No block may be in flight. With `from_anchor` the first of them is replaced by the
+    latent of the frame that the block before has emitted as its `anchor`, as the first latent of a video that begins
+    there.
     """
 
     carry: Entry | None
     cache: str = MAIN_CACHE
+    from_anchor: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +116,17 @@ class Emit:
     """The viewer gets `frames` of the decoded `block`; None means all of them.
 
     Where `latents` is given, the decoder is handed these latents of the block alone (none: no frames),
-    for decoders that start anew at each block.
+    for decoders that start anew at each block. Where `behind` is given, the decoder starts anew with the clean
+    latents that are held there, and their frames come before the block's. `anchor` is the index of a frame among all
+    that are decoded: it is encoded as a video of its own, for a restart in the next block; there the decoder must
+    start anew, since its history ends with this.
     """
 
     block: int
     frames: slice | None = None
     latents: range | None = None
+    behind: range | None = None
+    anchor: int | None = None
 
 
 Op = Pass | Prefill | Restart | Emit

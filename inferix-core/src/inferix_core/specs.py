@@ -52,6 +52,10 @@ class Spec:
 
     `implementation` is a dotted path `package.module:attribute`, imported by `load` alone.
     `provides` names optional abilities, e.g. "fork" or "cut-invariant".
+
+    `check` is the dotted path of a function `check(config)`, if the component has one: it raises what building would
+    raise for files that are missing or of another kind, and reads no weights. Every component that was chosen is
+    checked before one that takes memory is built.
     """
 
     name: str
@@ -60,6 +64,11 @@ class Spec:
     config: type[ComponentConfig] = ComponentConfig
     provides: frozenset[str] = frozenset()
     api: int = API
+    check: str = ""
+
+    def load_check(self) -> Callable[[Any], None] | None:
+        """The check, imported now; None if the component has none."""
+        return _imported(self.check) if self.check else None
 
     def load(self) -> Callable[..., Any]:
         """The implementation, imported now."""
@@ -74,6 +83,8 @@ class ModelSpec(Spec):
     further named ones, e.g. sizes, each merged over `preset`. `default_priority` above 0 makes the
     model a candidate when none is named; the highest wins.
 
+    `needs_picture` says that a world cannot begin without a picture.
+
     `drift` is the dotted path of the model's own measure of what long worlds lose, for `inferix bench kv`:
     `measure(engine, *, seconds, num_worlds, seed_start) -> Mapping[str, float]` makes `num_worlds` worlds of so many
     seconds with seeds from `seed_start` on; each name says what is still right, its value the share, 1.0 for all.
@@ -84,6 +95,7 @@ class ModelSpec(Spec):
     actions: tuple[str, ...] = ()
     default_priority: int = 0
     drift: str = ""
+    needs_picture: bool = False
 
     def load_drift(self) -> Callable[..., Mapping[str, float]] | None:
         """The measure, imported now; None if the model brings none."""

@@ -6,10 +6,13 @@ from functools import cache
 import torch
 from inferix_core.plan import Geometry
 from inferix_core.signals import Signal
-from inferix_core.testing.suites import DecoderSuite, ModelSuite, PluginSuite
+from inferix_core.testing.suites import DecoderSuite, ModelSuite, PluginSuite, provided_by
+from inferix_tinyworld import plugin
 from inferix_tinyworld.config import TinyWorldConfig, TinyWorldVaeConfig
 from inferix_tinyworld.decoder import TinyWorldDecoder
 from inferix_tinyworld.model import TinyWorldModel
+from inferix_wan.config import SelfForcingPlannerConfig
+from inferix_wan.planners.self_forcing import SelfForcingPlanner
 
 CPU = torch.device("cpu")
 
@@ -37,14 +40,22 @@ def tinyworld_decoder() -> TinyWorldDecoder:
 
 
 class TestModel(ModelSuite):
+    provides = provided_by(plugin, "tinyworld")
     prompts = ("a red ball bounces at night", "a blue box rolls at sunset")
     misunderstood = Signal(action="fly")
 
     def model(self) -> TinyWorldModel:
         return tinyworld()
 
+    def encoder(self) -> TinyWorldDecoder:
+        return tinyworld_decoder()
+
+    def planner(self) -> SelfForcingPlanner:
+        return SelfForcingPlanner(SelfForcingPlannerConfig())
+
 
 class TestDecoder(DecoderSuite):
+    provides = provided_by(plugin, "tinyworld-vae")
     tolerance = 1e-4
 
     def decoder(self) -> TinyWorldDecoder:

@@ -72,6 +72,15 @@ class WanModelConfig(ComponentConfig, ABC):
         default=TextEncoderConfig(), description="The text encoder; random weights come with a random one."
     )
     weights_seed: int = Field(default=0, ge=0, lt=2**63, description="The seed of random weights.")
+    fused_qkv: bool = Field(
+        default=False,
+        description="Whether queries, keys and values of self-attention are made in one product; not with packed ones.",
+    )
+    compile: bool = Field(
+        default=False,
+        description="Whether each block is compiled (torch.compile) when it first runs; needs a C++ compiler on a CPU "
+        "and Triton on CUDA. Frames differ within rounding.",
+    )
 
     @property
     @abstractmethod
@@ -137,7 +146,23 @@ class WanVaeDecoderConfig(ComponentConfig):
     weights_seed: int = Field(default=0, ge=0, lt=2**63, description="The seed of random weights.")
 
 
-def checkpoint_path(config: WanModelConfig | WanVaeDecoderConfig, *, section: str) -> str | None:
+class TaehvDecoderConfig(ComponentConfig):
+    """The tiny decoder TAEHV."""
+
+    weights: Weights = Field(
+        default="checkpoint", description="Where the weights come from; random ones are for benches."
+    )
+    checkpoint: str | None = Field(
+        default=None, description="taew2_1.pth, or the same tensors in another container, with the encoder or without."
+    )
+    base_dim: int = Field(default=64, ge=1, description="Channels at full resolution.")
+    max_latents: int = Field(
+        default=3, ge=1, description="Latents decoded at once; longer blocks are decoded in parts, in less memory."
+    )
+    weights_seed: int = Field(default=0, ge=0, lt=2**63, description="The seed of random weights.")
+
+
+def checkpoint_path(config: WanModelConfig | WanVaeDecoderConfig | TaehvDecoderConfig, *, section: str) -> str | None:
     """The checkpoint to load, None for random weights.
 
     Raises `ConfigError` if neither or both were asked for. This is no validator, since a default configuration must

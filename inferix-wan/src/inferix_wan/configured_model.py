@@ -81,11 +81,17 @@ def _fill(
     dtype: torch.dtype,
     quantizer: Quantizer | None,
 ) -> None:
-    """Puts the weights in place, one by one."""
+    """Puts the weights in place, one by one, and lays them out as the configuration says."""
     if config.weights == "random":
         arriving = random_weights(transformer, seed=config.weights_seed, device=device, dtype=dtype)
         assign_weights(transformer, arriving, quantizer=quantizer)
-        return
-    checkpoint = checkpoint_path(config, section="model")
-    assert checkpoint is not None, "checked before"
-    load_weights(transformer, checkpoint, device=device, dtype=dtype, quantizer=quantizer, state_dict=config.state_dict)
+    else:
+        checkpoint = checkpoint_path(config, section="model")
+        assert checkpoint is not None, "checked before"
+        load_weights(
+            transformer, checkpoint, device=device, dtype=dtype, quantizer=quantizer, state_dict=config.state_dict
+        )
+    if config.fused_qkv:
+        transformer.fuse_qkv()
+    if config.compile:
+        transformer.compile_layers()

@@ -6,15 +6,24 @@ Letters: L latents, C latent channels, h, w latent height and width, T frames, H
 from __future__ import annotations
 
 import torch
-from inferix_core.errors import ConfigError
 from inferix_core.plan import Geometry
 from torch import Tensor
 
 from inferix_wan.config import WanVaeDecoderConfig, checkpoint_path
+from inferix_wan.geometry import check_decoded
 from inferix_wan.initialisation import initialise
 from inferix_wan.vae.config import VaeConfig
 from inferix_wan.vae.model import State, WanVAE
-from inferix_wan.weights import load_weights
+from inferix_wan.weights import check_weights, load_weights
+
+
+def check_files(config: WanVaeDecoderConfig) -> None:
+    """Raises `ConfigError` for missing weights and `CheckpointError` for some that do not fit; reads none."""
+    checkpoint = checkpoint_path(config, section="decoder")
+    if checkpoint is not None:
+        with torch.device("meta"):
+            vae = WanVAE(VaeConfig(base_dim=config.base_dim, num_res_blocks=config.num_res_blocks))
+        check_weights(vae, checkpoint)
 
 
 class WanVaeDecoder:
@@ -28,7 +37,7 @@ class WanVaeDecoder:
         self, config: WanVaeDecoderConfig, *, geometry: Geometry, device: torch.device, dtype: torch.dtype
     ) -> None:
         shape = VaeConfig(base_dim=config.base_dim, num_res_blocks=config.num_res_blocks)
-        _check_geometry(shape, geometry)
+        check_decoded(geometry, name="Wan VAE", num_channels=shape.latent_dim, spatial_stride=shape.spatial_stride)
         checkpoint = checkpoint_path(config, section="decoder")
         vae = WanVAE(shape)
         if checkpoint is not None:
@@ -58,18 +67,3 @@ class WanVaeDecoder:
         """
         latents, new_state = self._vae.encode(frames.to(self._device).unsqueeze(0), state)
         return latents[0], new_state
-
-
-def _check_geometry(shape: VaeConfig, geometry: Geometry) -> None:
-    channels, rows, columns = geometry.latent_shape
-    stride = shape.spatial_stride
-    if channels != shape.latent_dim:
-        raise ConfigError(
-            f"decoder: the Wan VAE decodes latents of {shape.latent_dim} channels, but the model makes {channels}: "
-            "choose the decoder that belongs to the model."
-        )
-    if (rows * stride, columns * stride) != (geometry.frame_height, geometry.frame_width):
-        raise ConfigError(
-            f"decoder: the Wan VAE makes frames of {rows * stride}x{columns * stride} of these latents, but the model "
-            f"means {geometry.frame_height}x{geometry.frame_width}: choose the decoder that belongs to the model."
-        )

@@ -43,6 +43,23 @@ def wan_layout(config: TransformerConfig, geometry: Geometry) -> KVLayout:
     return KVLayout(config.num_layers, geometry.tokens_per_latent, {"k": field, "v": field})
 
 
+def check_decoded(geometry: Geometry, *, name: str, num_channels: int, spatial_stride: int) -> None:
+    """Raises `ConfigError` unless the decoder called `name` makes the model's frames of the model's latents."""
+    channels, rows, columns = geometry.latent_shape
+    if channels != num_channels:
+        raise ConfigError(
+            f"decoder: the {name} decodes latents of {num_channels} channels, but the model makes {channels}: "
+            "choose the decoder that belongs to the model."
+        )
+    made, meant = (rows * spatial_stride, columns * spatial_stride), (geometry.frame_height, geometry.frame_width)
+    if made != meant or (geometry.num_frames_first, geometry.num_frames_per_latent) != (1, 4):
+        raise ConfigError(
+            f"decoder: the {name} makes frames of {made[0]}x{made[1]} of these latents, 1 of the first and 4 of each "
+            f"later one, but the model means {meant[0]}x{meant[1]}, {geometry.num_frames_first} and "
+            f"{geometry.num_frames_per_latent}: choose the decoder that belongs to the model."
+        )
+
+
 def _check_sides(sides: Mapping[str, tuple[int, int]]) -> None:
     """Raises `ConfigError` that names every side whose size is no multiple of its number."""
     faults = [_fault(name, size, multiple) for name, (size, multiple) in sides.items() if size % multiple or size <= 0]

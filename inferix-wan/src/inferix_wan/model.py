@@ -55,17 +55,24 @@ class WanModel:
     def encode(self, signal: Signal, previous: Conditions | None) -> Conditions:
         """See `Model.encode`. A world without a prompt runs under the empty one; actions are not understood.
 
-        Parts of a prefix stay as they are.
+        Parts of a prefix stay as they are. A negative prompt holds until another comes; a model without guidance
+        takes none.
         """
         if signal.action is not None:
             raise SignalError(
                 f"The action '{signal.action}' was sent, but this model takes none: steer it with a prompt."
             )
+        if signal.negative_prompt is not None and self._negative_prompt is None:
+            raise SignalError(
+                f"The negative prompt '{signal.negative_prompt}' was sent, but this model is not guided: leave it out."
+            )
         conditions = {} if previous is None else dict(previous)
         if TEXT not in conditions or signal.prompt is not None:
             conditions[TEXT] = self.encode_text(signal.prompt or "")
-        if self._negative_prompt is not None:
-            conditions[NEGATIVE_TEXT] = self._negative_text
+        if signal.negative_prompt is not None:
+            conditions[NEGATIVE_TEXT] = self.encode_text(signal.negative_prompt)
+        elif self._negative_prompt is not None:
+            conditions.setdefault(NEGATIVE_TEXT, self._negative_text)
         return conditions
 
     def encode_text(self, prompt: str) -> Condition:

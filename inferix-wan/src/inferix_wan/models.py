@@ -35,6 +35,7 @@ _CAUSVID: Mapping[str, Any] = {
     "decoder": {"use": "wan-vae"},
     "kv": _WINDOW,
 }
+_OVERLAP: Mapping[str, Any] = {"planner": {"use": "causvid-overlap"}}
 _CLIP: Mapping[str, Any] = {
     "model": {"negative_prompt": NEGATIVE_PROMPT},
     "planner": {"use": "whole-clip"},
@@ -59,6 +60,7 @@ _TINY: Mapping[str, Any] = {
 _TINY_STEPS: Mapping[str, Any] = {**_TINY, "planner": {"num_steps": 4}}
 _TINY_CLIP: Mapping[str, Any] = {**_TINY, "planner": {"num_steps": 4, "num_latents": 5}}
 _CAUSAL = frozenset({"quantize", "image-prefix", "video-prefix", "window-relative"})
+_GUIDED = frozenset({"quantize", "negative-prompt"})
 
 
 def model_specs() -> Iterable[ModelSpec]:
@@ -77,7 +79,7 @@ def model_specs() -> Iterable[ModelSpec]:
         summary="Causal Wan 2.1 that is not distilled: text to video, block after block, 50 guided steps each.",
         implementation=_TEXT,
         config=SelfForcingConfig,
-        provides=_CAUSAL,
+        provides=_CAUSAL | _GUIDED,
         preset=_SELF_FORCING_DIFFUSION,
         presets={"1.3B": _SMALL, "tiny-random": _TINY_STEPS},
     )
@@ -88,14 +90,14 @@ def model_specs() -> Iterable[ModelSpec]:
         config=SelfForcingConfig,
         provides=_CAUSAL,
         preset=_CAUSVID,
-        presets={"1.3B": _SMALL, "tiny-random": _TINY},
+        presets={"1.3B": _SMALL, "overlap": _OVERLAP, "tiny-random": _TINY},
     )
     yield ModelSpec(
         name="wan-t2v",
         summary="Wan 2.1, bidirectional: a clip of 81 frames from text, in 50 guided steps.",
         implementation=_TEXT,
         config=TextToVideoConfig,
-        provides=frozenset({"quantize"}),
+        provides=_GUIDED,
         preset=_CLIP,
         presets={"1.3B": _SMALL, "14B": _LARGE, "14B-720p": _LARGE_720P, "tiny-random": _TINY_CLIP},
     )
@@ -104,7 +106,8 @@ def model_specs() -> Iterable[ModelSpec]:
         summary="Wan 2.1, bidirectional: a clip of 81 frames from a picture and text, in 40 guided steps.",
         implementation=_IMAGE,
         config=ImageToVideoConfig,
-        provides=frozenset({"quantize", "image-prefix"}),
+        provides=_GUIDED | {"image-prefix"},
+        needs_picture=True,
         preset=_CLIP_OF_PICTURE,
         presets={"14B": _LARGE, "14B-720p": _LARGE_720P, "tiny-random": _TINY_CLIP},
     )

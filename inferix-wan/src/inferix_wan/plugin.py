@@ -8,9 +8,15 @@ from typing import TYPE_CHECKING
 from inferix_core.hookspecs import hookimpl
 from inferix_core.specs import ModelSpec, Spec
 
-from inferix_wan.config import FewStepSolverConfig, SelfForcingPlannerConfig, WanVaeDecoderConfig
+from inferix_wan.config import (
+    FewStepSolverConfig,
+    SelfForcingPlannerConfig,
+    TaehvDecoderConfig,
+    WanVaeDecoderConfig,
+)
 from inferix_wan.models import model_specs
 from inferix_wan.planners.config import (
+    CausVidOverlapPlannerConfig,
     CausVidPlannerConfig,
     FewStepClipPlannerConfig,
     GuidedBlocksPlannerConfig,
@@ -43,6 +49,13 @@ def inferix_schedulers() -> Iterable[Spec]:
             summary="Self Forcing's passes in rollouts: positions start again over the last block of the one before.",
             implementation="inferix_wan.planners.causvid:CausVidPlanner",
             config=CausVidPlannerConfig,
+        ),
+        Spec(
+            name="causvid-overlap",
+            summary="CausVid's own way on: each rollout is decoded by itself, from a frame of the one before.",
+            implementation="inferix_wan.planners.overlap:CausVidOverlapPlanner",
+            config=CausVidOverlapPlannerConfig,
+            provides=frozenset({"anchors"}),
         ),
         Spec(
             name="guided-blocks",
@@ -92,15 +105,24 @@ def inferix_solvers() -> Iterable[Spec]:
 
 @hookimpl
 def inferix_decoders() -> Iterable[Spec]:
-    """The Wan VAE."""
+    """The Wan VAE, and a tiny one for the same latents."""
     return [
         Spec(
             name="wan-vae",
             summary="The causal Wan 2.1 VAE, streaming: a stream decodes the same however it is cut.",
             implementation="inferix_wan.decoder:WanVaeDecoder",
+            check="inferix_wan.decoder:check_files",
             config=WanVaeDecoderConfig,
             provides=frozenset({"encode"}),
-        )
+        ),
+        Spec(
+            name="taehv",
+            summary="TAEHV for the same latents: streaming, a fraction of the time and memory, somewhat less quality.",
+            implementation="inferix_wan.tiny_vae.decoder:TaehvDecoder",
+            config=TaehvDecoderConfig,
+            provides=frozenset({"encode"}),
+            check="inferix_wan.tiny_vae.decoder:check_files",
+        ),
     ]
 
 

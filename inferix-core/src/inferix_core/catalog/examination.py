@@ -53,6 +53,9 @@ def _faults_of(component: Component) -> Iterator[str]:
     report = f"Report it to the authors of {component.distribution}."
     if fault := _implementation_fault(component.spec.implementation):
         yield f"points to '{component.spec.implementation}', but {fault}. {report}"
+    check = component.spec.check
+    if check and (fault := _implementation_fault(check)):
+        yield f"has its files checked by '{check}', but {fault}. {report}"
     drift = component.spec.drift if isinstance(component.spec, ModelSpec) else ""
     if drift and (fault := _implementation_fault(drift)):
         yield f"has its drift measured by '{drift}', but {fault}. {report}"

@@ -26,7 +26,8 @@ from inferix_core.errors import ConfigError
 def generate(
     context: typer.Context,
     prompt: Annotated[
-        str | None, typer.Argument(help="What the world shows. Not needed with --resume.", show_default=False)
+        str | None,
+        typer.Argument(help="What the world shows. Not needed with --resume or --script.", show_default=False),
     ] = None,
     model: ModelOption = None,
     preset: PresetOption = None,
@@ -44,6 +45,10 @@ def generate(
     action_at: Annotated[
         list[str] | None,
         typer.Option(metavar="TIME ACTION", help="Act on the way, e.g. 2s left. Actions: see `inferix models`."),
+    ] = None,
+    script: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A TOML file of prompts and actions with their times; see docs/worlds.md."),
     ] = None,
     image: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A picture that the world begins with, where the model can.")
@@ -105,6 +110,7 @@ def generate(
         output=output,
         prompts_at=prompt_at or (),
         actions_at=action_at or (),
+        script=script,
         contact_sheet=contact_sheet,
         overwrite=overwrite,
         config=configuration,

@@ -21,6 +21,8 @@ from inferix_core.runtime.engine import Engine
 from inferix_core.signals import Signal
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from inferix_core.cli.request import GenerateRequest
     from inferix_core.contracts.streamer import Streamer
     from inferix_core.events import Block
@@ -69,6 +71,7 @@ def run_generation(request: GenerateRequest, console: Console) -> RunReport:
     On Ctrl-C and on errors every block that was written stays readable, the world and its log are written where that
     was asked for, and the profilers write what they measured until then; the exception goes on to the caller.
     """
+    frames = _frames(request)  # a file that cannot be read is told before the model is loaded
     with console.status("Loading the model …"):
         engine = Engine.build(request.config, request.catalog)
     num_frames = round(request.seconds * engine.geometry.fps)
@@ -76,7 +79,7 @@ def run_generation(request: GenerateRequest, console: Console) -> RunReport:
     started = time.perf_counter()
     try:
         with ExitStack() as stack:
-            world = stack.enter_context(_world(engine, request))
+            world = stack.enter_context(_world(engine, request, frames))
             stack.callback(_keep, world, request, console, num_blocks_before=world.num_blocks)
             blocks = world.run(seconds=request.seconds, signals=request.signals)
             outputs: list[Streamer] = []
@@ -109,13 +112,18 @@ def contact_sheet_path(output: str) -> str:
     return str(path.with_name(f"{path.stem or path.name}.png"))
 
 
-def _world(engine: Engine, request: GenerateRequest) -> World:
+def _frames(request: GenerateRequest) -> Tensor | None:
+    """What the world begins with, `[T, h, w, 3]` uint8; None where that is nothing."""
+    if (beginning := request.beginning) is None:
+        return None
+    return read_video(beginning.path) if beginning.is_video else read_picture(beginning.path)
+
+
+def _world(engine: Engine, request: GenerateRequest, frames: Tensor | None) -> World:
     """The saved world to go on with, told of the prompt if there is one, or a new one."""
     if request.resume is None:
-        if (beginning := request.beginning) is None:
-            return engine.create_world(request.prompt)
-        frames = read_video(beginning.path) if beginning.is_video else read_picture(beginning.path)
-        return engine.create_world(request.prompt, frames=frames, fit=beginning.fit)
+        fit = "crop" if request.beginning is None else request.beginning.fit
+        return engine.create_world(request.prompt, frames=frames, fit=fit)
     world = engine.load_world(request.resume)
     try:
         if request.prompt is not None:

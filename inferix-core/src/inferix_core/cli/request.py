@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from inferix_core.catalog import Catalog
 from inferix_core.cli.times import checked_duration, timed_text
 from inferix_core.configuration import ResolvedConfig, validated
 from inferix_core.errors import ConfigError, OutputError, SignalError, nearest
-from inferix_core.runtime.beginning import check_beginning
+from inferix_core.runtime.beginning import check_beginning, check_no_beginning
 from inferix_core.signals import Signal, TimedSignal
 from inferix_core.specs import ModelSpec
 
@@ -32,8 +32,9 @@ class BeginningFile:
 class GenerateRequest:
     """One run: what to show, for how long, where it goes, and with which components.
 
-    `signals` are ordered by time and all lie within the run. `resume` is a saved world to go on with, whose prompt
-    holds where `prompt` is None; the world and its log are written to `save` and `log` where those are given.
+    `signals` are in their order and lie within the run as far as can be known now. `resume` is a saved world to go on
+    with, whose prompt holds where `prompt` is None; the world and its log are written to `save` and `log` where those
+    are given.
     """
 
     prompt: str | None
@@ -56,6 +57,7 @@ def checked_request(
     output: str,
     prompts_at: Iterable[str],
     actions_at: Iterable[str],
+    script: Path | None = None,
     contact_sheet: bool,
     overwrite: bool,
     config: ResolvedConfig,
@@ -66,11 +68,14 @@ def checked_request(
     log: Path | None = None,
 ) -> GenerateRequest:
     """The request. Raises `ConfigError`, `SignalError` or `OutputError` for what cannot be done."""
-    _check_prompt(prompt, resume=resume)
     checked_duration(seconds)
-    signals = _timed_signals(prompts_at, actions_at, seconds=seconds, model=config.model)
+    scripted = [] if script is None else _scripted(script)
+    signals = _timed_signals(prompts_at, actions_at, scripted, seconds=seconds, model=config.model)
+    _check_prompt(prompt, signals, resume=resume)
     if beginning is not None:
         _check_beginning(beginning, config)
+    elif resume is None:
+        check_no_beginning(config.model)
     check_target(output, config, catalog, overwrite=overwrite)
     if contact_sheet:
         catalog.streamer_for(f"sheet{_CONTACT_SHEET_SUFFIX}")
@@ -119,34 +124,62 @@ def _check_beginning(beginning: BeginningFile, config: ResolvedConfig) -> None:
     check_beginning(config, is_video=beginning.is_video)
 
 
-def _check_prompt(prompt: str | None, *, resume: Path | None) -> None:
-    if prompt is None and resume is None:
-        raise SignalError("There is no prompt. Say what the world should show, or --resume a saved world.")
+def _check_prompt(prompt: str | None, signals: Sequence[TimedSignal], *, resume: Path | None) -> None:
+    is_told = any(timed.signal.prompt is not None and not (timed.seconds or timed.block) for timed in signals)
+    if prompt is None and resume is None and not is_told:
+        raise SignalError(
+            "There is no prompt to begin with. Say what the world should show, give a --script with a prompt at = 0, "
+            "or --resume a saved world."
+        )
     if prompt is not None and not prompt.strip():
         raise SignalError("The prompt is empty. Say what the world should show.")
 
 
+def _scripted(script: Path) -> Sequence[TimedSignal]:
+    from inferix_core.script import load_script  # most runs have none
+
+    return load_script(script)
+
+
 def _timed_signals(
-    prompts_at: Iterable[str], actions_at: Iterable[str], *, seconds: float, model: ModelSpec
+    prompts_at: Iterable[str],
+    actions_at: Iterable[str],
+    scripted: Iterable[TimedSignal],
+    *,
+    seconds: float,
+    model: ModelSpec,
 ) -> tuple[TimedSignal, ...]:
-    signals = []
+    """All of them, those of the script first, without those that come after the end."""
+    signals = list(scripted)
     for text in prompts_at:
         time, prompt = timed_text(text, "--prompt-at")
         signals.append(TimedSignal(time, Signal(prompt=prompt)))
     for text in actions_at:
         time, action = timed_text(text, "--action-at")
-        _check_action(action, model)
         signals.append(TimedSignal(time, Signal(action=action)))
-    for late in (timed for timed in signals if timed.seconds >= seconds):
-        what = late.signal.prompt or late.signal.action
-        logger.warning(f"'{what}' at {late.seconds:g} s is left out: the run ends at {seconds:g} s.")
-    within = [timed for timed in signals if timed.seconds < seconds]
-    return tuple(sorted(within, key=lambda timed: timed.seconds))
+    within = []
+    for timed in signals:
+        if timed.signal.action is not None:
+            _check_action(timed.signal.action, model)
+        _check_guidance(timed.signal, model)
+        if timed.seconds is not None and timed.seconds >= seconds:
+            what = timed.signal.prompt or timed.signal.action or timed.signal.negative_prompt
+            logger.warning(f"'{what}' at {timed.seconds:g} s is left out: the run ends at {seconds:g} s.")
+        else:
+            within.append(timed)
+    return tuple(sorted(within, key=lambda timed: timed.place))
+
+
+def _check_guidance(signal: Signal, model: ModelSpec) -> None:
+    if signal.negative_prompt is not None:
+        from inferix_core.runtime.steering import check_guidance  # few signals have one
+
+        check_guidance(signal, model)
 
 
 def _check_action(action: str, model: ModelSpec) -> None:
     if not model.actions:
-        raise SignalError(f"The model '{model.name}' takes no actions, found '{action}'. Leave --action-at out.")
+        raise SignalError(f"The model '{model.name}' takes no actions, found '{action}'. Leave it out.")
     if action not in model.actions:
         raise SignalError(
             f"'{action}' is not an action of '{model.name}'.{nearest(action, model.actions)} "

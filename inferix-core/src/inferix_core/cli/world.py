@@ -200,7 +200,12 @@ def _rows(summary: WorldFileSummary) -> Iterator[tuple[str, str]]:
 
 
 def _told(signal: Signal) -> str:
-    named = (("prompt", signal.prompt), ("action", signal.action), ("id", signal.id))
+    named = (
+        ("prompt", signal.prompt),
+        ("negative prompt", signal.negative_prompt),
+        ("action", signal.action),
+        ("id", signal.id),
+    )
     return ", ".join(f"{name}: {value}" for name, value in named if value is not None)
 
 

@@ -92,6 +92,13 @@ class RunSettings(BaseModel):
     num_decoder_threads: int | None = Field(
         default=None, ge=1, description="CPU threads for the decoder; the default is torch's own."
     )
+    overlap_decode: bool | Literal["auto"] = Field(
+        default="auto",
+        description="Whether a run decodes a block while it denoises the next one, on CUDA on a stream and on a CPU in "
+        "a thread of its own; a store must provide 'fork', and pages of one more block are kept. The frames are the "
+        "same. auto does where it pays: with a store whose forks share pages, on CUDA, or on a CPU where "
+        "num_threads and num_decoder_threads are set and together are no more than its cores.",
+    )
     kv: KVSection = Field(default_factory=KVSection, description="The KV cache.")
     world: WorldSection = Field(default_factory=WorldSection, description="What every world has.")
 

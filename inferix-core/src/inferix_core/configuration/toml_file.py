@@ -13,20 +13,24 @@ from inferix_core.errors import ConfigError
 
 def load_toml(path: str | Path) -> dict[str, Any]:
     """The tables of a TOML file. Raises `ConfigError` for one that is missing, unreadable or not TOML."""
-    path = Path(path)
+    return read_toml(Path(path), what="configuration file")
+
+
+def read_toml(path: Path, *, what: str) -> dict[str, Any]:
+    """The same for a file that errors call `what`."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise ConfigError(f"There is no configuration file '{path}' (looked from {Path.cwd()}).") from error
+        raise ConfigError(f"There is no {what} '{path}' (looked from {Path.cwd()}).") from error
     except UnicodeDecodeError as error:
-        raise ConfigError(f"The configuration file '{path}' is not UTF-8 text, which TOML must be.") from error
+        raise ConfigError(f"The {what} '{path}' is not UTF-8 text, which TOML must be.") from error
     except OSError as error:
-        raise ConfigError(f"The configuration file '{path}' cannot be read: {error.strerror}.") from error
+        raise ConfigError(f"The {what} '{path}' cannot be read: {error.strerror}.") from error
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         line = _quoted_line(text, error)
-        raise ConfigError(f"The configuration file '{path}' is not TOML: {error}.{line}") from error
+        raise ConfigError(f"The {what} '{path}' is not TOML: {error}.{line}") from error
 
 
 def _quoted_line(text: str, error: tomllib.TOMLDecodeError) -> str:

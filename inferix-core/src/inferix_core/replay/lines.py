@@ -23,8 +23,8 @@ VERSION = 1
 _STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class Prefix(BaseModel):
-    """Clean latents as text: `data` is base64 of their bytes in row-major order, little-endian."""
+class TensorText(BaseModel):
+    """A tensor as text: `data` is base64 of its bytes in row-major order, little-endian."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -33,22 +33,31 @@ class Prefix(BaseModel):
     data: str
 
     @classmethod
-    def of(cls, latents: Tensor) -> Prefix:
-        """The latents, which lie on the CPU, as text."""
-        import torch  # most worlds begin without a prefix
+    def of(cls, tensor: Tensor) -> TensorText:
+        """The tensor, which lies on the CPU, as text. Raises `ValueError` for one of another dtype."""
+        import torch  # most worlds begin with nothing
 
-        raw = latents.contiguous().view(torch.uint8).numpy().tobytes()
-        dtype = str(latents.dtype).removeprefix("torch.")
-        return cls(dtype=dtype, shape=tuple(latents.shape), data=base64.b64encode(raw).decode("ascii"))
+        raw = tensor.contiguous().view(-1).view(torch.uint8).numpy().tobytes()
+        dtype = str(tensor.dtype).removeprefix("torch.")
+        return cls(dtype=dtype, shape=tuple(tensor.shape), data=base64.b64encode(raw).decode("ascii"))
 
     def tensor(self) -> Tensor:
-        """The latents. Raises `ValueError` where the data are no base64 or of another length than the shape's."""
+        """The tensor. Raises `ValueError` where the data are no base64 or of another length than the shape's."""
         import torch
 
         raw, dtype = bytearray(base64.b64decode(self.data, validate=True)), getattr(torch, self.dtype)
         if len(raw) != (expected := prod(self.shape) * dtype.itemsize):
             raise ValueError(f"{len(raw)} bytes were found where the shape needs {expected}")
         return torch.frombuffer(raw, dtype=dtype).view(self.shape)
+
+
+class ConditionText(BaseModel):
+    """A part of the conditions as text."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tokens: TensorText
+    memo: str
 
 
 class Header(BaseModel):
@@ -61,8 +70,9 @@ class Header(BaseModel):
     model: str | None
     config: dict[str, Any] | None
     horizon: Annotated[int, Field(ge=1)] | None
-    prefix: Prefix | None
+    prefix: TensorText | None
     circumstances: Circumstances
+    conditions: dict[str, ConditionText] = Field(default_factory=dict)
 
 
 class _SignalFields(BaseModel):
@@ -71,6 +81,7 @@ class _SignalFields(BaseModel):
     prompt: str | None = None
     action: str | None = None
     id: str | None = None
+    negative_prompt: str | None = None
 
 
 class _SignalLine(BaseModel):

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from loguru import logger
 from pydantic import ValidationError
 
-from inferix_core.errors import WorldFileError
-from inferix_core.replay.lines import FORMAT, VERSION, Header, Prefix, line_of, parsed_record
+from inferix_core.contracts.model import Condition, Conditions
+from inferix_core.errors import UnsupportedError, WorldFileError
+from inferix_core.replay.lines import FORMAT, VERSION, ConditionText, Header, TensorText, line_of, parsed_record
 from inferix_core.replay.order import misplaced
 from inferix_core.replay.recording import Recording, recording_of
 from inferix_core.runtime.log import Record, SeedRecord
@@ -24,7 +25,8 @@ def write_log(world: World, path: str | Path) -> None:
     """Writes the log of a world, from which `Replay` makes it again.
 
     The file is complete or not there: an earlier one under that name stays until then. Raises `OutputError` where it
-    cannot be written, `UnsupportedError` for a world whose noise is not its seed's.
+    cannot be written, `UnsupportedError` for a world whose noise is not its seed's, or that began with conditions of
+    another dtype than a log can hold.
     """
     from inferix_core.worldfile.whole_file import replacing  # that package reads recordings of this one
 
@@ -35,8 +37,9 @@ def write_log(world: World, path: str | Path) -> None:
         model=recording.model,
         config=None if recording.config is None else dict(recording.config),
         horizon=recording.horizon,
-        prefix=None if recording.prefix is None else Prefix.of(recording.prefix),
+        prefix=None if recording.prefix is None else TensorText.of(recording.prefix),
         circumstances=recording.circumstances,
+        conditions={name: _as_text(name, one) for name, one in recording.conditions.items()},
     )
     lines = [json.dumps(header.model_dump(mode="json"), ensure_ascii=False), *map(line_of, recording.records)]
     with replacing(path) as file:
@@ -56,9 +59,10 @@ def read_log(path: str | Path) -> Recording:
         model=header.model,
         config=header.config,
         horizon=header.horizon,
-        prefix=None if header.prefix is None else _tensor(path, header.prefix),
+        prefix=None if header.prefix is None else _tensor(path, header.prefix, "the prefix"),
         circumstances=header.circumstances,
         records=_records(path, lines[1:]),
+        conditions=_conditions(path, header),
     )
 
 
@@ -125,11 +129,28 @@ def _records(path: Path, lines: list[str]) -> list[Record]:
     return records
 
 
-def _tensor(path: Path, prefix: Prefix) -> Any:
+def _conditions(path: Path, header: Header) -> Conditions:
+    return {
+        name: Condition(_tensor(path, one.tokens, f"the condition '{name}'"), one.memo)
+        for name, one in header.conditions.items()
+    }
+
+
+def _as_text(name: str, condition: Condition) -> ConditionText:
     try:
-        return prefix.tensor()
+        return ConditionText(tokens=TensorText.of(condition.tokens), memo=condition.memo)
     except ValueError as error:
-        raise WorldFileError(f"'{path}', line 1: the prefix does not fit: {error}. {_WHAT_TO_DO}") from error
+        raise UnsupportedError(
+            f"The world began with the condition '{name}' of {condition.tokens.dtype}, which a log does not hold: it "
+            "would be no proof. Give it in float32, bfloat16 or float16."
+        ) from error
+
+
+def _tensor(path: Path, text: TensorText, what: str) -> Any:
+    try:
+        return text.tensor()
+    except ValueError as error:
+        raise WorldFileError(f"'{path}', line 1: {what} does not fit: {error}. {_WHAT_TO_DO}") from error
 
 
 def _not_a_log(path: Path) -> WorldFileError:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from inferix_core.contracts.model import Condition, Conditions
 from inferix_core.errors import UnsupportedError
 from inferix_core.runtime.log import BlockRecord, ChangeRecord, Record, SeedRecord, SignalRecord
 from inferix_core.specs import Kind
@@ -28,7 +29,7 @@ _LABELS = {
     "attention": "attention backend",
 }
 _OF_THE_MACHINE = {"device", "dtype", "seed", "num_threads", "num_decoder_threads"}
-_OF_NO_EFFECT = {"profilers", "output", "world"}
+_OF_NO_EFFECT = {"profilers", "output", "world", "overlap_decode"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ class Recording:
     """A world's records with what it began with, and the configuration and circumstances of its first engine.
 
     `model`, `config` and `circumstances` are those of an `Origin`. `prefix` are clean latents `[L, C, h, w]` on the
-    CPU.
+    CPU; `conditions` are parts that the world was given when it began, e.g. what a model made of a picture, there too.
     """
 
     model: str | None
@@ -114,6 +115,7 @@ class Recording:
     prefix: Tensor | None
     circumstances: Circumstances
     records: Sequence[Record]
+    conditions: Conditions = field(default_factory=dict)
 
     @property
     def seed(self) -> int:
@@ -161,6 +163,7 @@ def recording_of(world: World) -> Recording:
         prefix=None if state.prefix is None else state.prefix.cpu(),
         circumstances=origin.circumstances,
         records=tuple(state.log.records),
+        conditions={name: Condition(one.tokens.cpu(), one.memo) for name, one in state.beginning.items()},
     )
 
 

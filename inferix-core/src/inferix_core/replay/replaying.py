@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from inferix_core.contracts.model import Condition
 from inferix_core.errors import ConfigError
 from inferix_core.events import Block
 from inferix_core.runtime.log import BlockRecord, ChangeRecord, SeedRecord, SignalRecord
@@ -67,8 +68,12 @@ class Replay:
                 self._script.setdefault(record.block, []).append(record.signal)
             elif isinstance(record, SeedRecord):
                 self._seeds.setdefault(record.num_blocks, []).append(record.seed)
+        given = recording.conditions.items()
         self._world = engine.create_world(
-            seed=self._seeds[0].pop(0), prefix=recording.prefix, num_blocks=recording.horizon
+            seed=self._seeds[0].pop(0),
+            prefix=recording.prefix,
+            conditions={name: Condition(one.tokens.to(engine.device), one.memo) for name, one in given} or None,
+            num_blocks=recording.horizon,
         )
         self._num_frames = 0
 

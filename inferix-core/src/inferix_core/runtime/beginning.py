@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
-from inferix_core.errors import UnsupportedError
+from inferix_core.errors import SignalError, UnsupportedError
 from inferix_core.specs import Kind
 
 if TYPE_CHECKING:
@@ -13,7 +14,10 @@ if TYPE_CHECKING:
     from inferix_core.configuration import ResolvedConfig
     from inferix_core.contracts.decoder import FrameEncoder
     from inferix_core.contracts.model import Beginning, PrefixModel
+    from inferix_core.contracts.scheduler import Planner
+    from inferix_core.plan import Progress
     from inferix_core.runtime.engine import Engine
+    from inferix_core.specs import ModelSpec
 
 
 def check_beginning(config: ResolvedConfig, *, is_video: bool) -> None:
@@ -32,6 +36,15 @@ def check_beginning(config: ResolvedConfig, *, is_video: bool) -> None:
         )
 
 
+def check_no_beginning(model: ModelSpec) -> None:
+    """Raises `SignalError` for a model whose worlds begin with a picture."""
+    if model.needs_picture:
+        raise SignalError(
+            f"A world of '{model.name}' begins with a picture, but was given none: use --image, or "
+            "create_world(frames=…)."
+        )
+
+
 def beginning_of(engine: Engine, frames: Tensor, *, fit: str) -> Beginning:
     """What the engine's model makes of frames `[T, h, w, 3]` uint8. Raises as `check_beginning`, `encode_prefix` do."""
     import torch  # the check above is made without it
@@ -42,3 +55,11 @@ def beginning_of(engine: Engine, frames: Tensor, *, fit: str) -> Beginning:
     with torch.inference_mode():
         encoder = cast("FrameEncoder", engine.decoder)
         return model.encode_prefix(frames, fit=fit, encoder=encoder, planner=engine.parts.planner)
+
+
+def check_plan(planner: Planner, progress: Progress) -> None:
+    """Raises `PlanError` for a prefix or a horizon that cannot be planned: in the blocks of the prefix or the next."""
+    from inferix_core.plan import Prefill  # the checks above are made without it
+
+    while any(isinstance(op, Prefill) for op in planner.plan(progress)):
+        progress = replace(progress, num_finished=progress.num_finished + 1)

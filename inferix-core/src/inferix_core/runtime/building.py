@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,29 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
     return _DTYPES[name]
 
 
+def choose_overlap(config: ResolvedConfig, device: torch.device) -> bool:
+    """Whether runs decode a block while they denoise the next one; "auto" is where that pays.
+
+    Raises `ConfigError` where it was asked for with a store that cannot fork: what is made ahead is made in a fork.
+    """
+    store = config.required(Kind.KV_STORE).component
+    asked = config.run.overlap_decode
+    if asked == "auto":
+        return "shared-pages" in store.spec.provides and (device.type == "cuda" or _has_a_core_for_each(config))
+    if asked and "fork" not in store.spec.provides:
+        raise ConfigError(
+            f"overlap_decode = true was asked for, but the KV store '{store.name}' does not provide 'fork', and what "
+            "is made ahead is made in a fork of the world. Use 'auto' or false, or a store that forks, e.g. paged."
+        )
+    return asked
+
+
+def _has_a_core_for_each(config: ResolvedConfig) -> bool:
+    """Whether the threads of the network and of the decoder are known and can all run at once."""
+    network, decoder = config.run.num_threads, config.run.num_decoder_threads
+    return network is not None and decoder is not None and network + decoder <= len(os.sched_getaffinity(0))
+
+
 def build(selected: Selected, **environment: Any) -> Any:
     """The component, built from its configuration; a plugin whose implementation cannot be imported is named."""
     component = selected.component
@@ -61,6 +85,13 @@ def build(selected: Selected, **environment: Any) -> Any:
     return implementation(selected.config, **environment)
 
 
+def check_files(config: ResolvedConfig) -> None:
+    """Raises what the chosen components say of the files that they are configured with; reads no weights."""
+    for selected in config.selections.values():
+        if (check := selected.component.spec.load_check()) is not None:
+            check(selected.config)
+
+
 def build_parts(
     config: ResolvedConfig, catalog: Catalog, *, device: torch.device, dtype: torch.dtype
 ) -> tuple[Parts, Decoder]:
@@ -68,6 +99,7 @@ def build_parts(
     if config.selected(Kind.PARALLEL) is not None:
         raise UnsupportedError("This version of inferix-core does not apply a parallel strategy yet; leave it out.")
     window_relative = _is_window_relative(config)
+    _check_anchors(config)
     planner = build(config.required(Kind.PLANNER))
     solver = build(config.required(Kind.SOLVER))
     policy = build(config.required(Kind.KV_POLICY))
@@ -75,6 +107,7 @@ def build_parts(
     _check_bound(config, capacity)
     backend = build(config.required(Kind.ATTENTION))
     profilers = tuple(build(selected) for selected in config.profilers)
+    check_files(config)
     model = _build_model(config, device=device, dtype=dtype)
     decoder = build(config.required(Kind.DECODER), geometry=model.geometry, device=device, dtype=dtype)
     store = _build_store(
@@ -132,6 +165,16 @@ def _is_window_relative(config: ResolvedConfig) -> bool:
             "'window-relative'. Use 'absolute'."
         )
     return True
+
+
+def _check_anchors(config: ResolvedConfig) -> None:
+    """Raises `UnsupportedError`, before weights are read, where plans have frames encoded and the decoder cannot."""
+    planner, decoder = config.required(Kind.PLANNER).component, config.required(Kind.DECODER).component
+    if "anchors" in planner.spec.provides and "encode" not in decoder.spec.provides:
+        raise UnsupportedError(
+            f"The planner '{planner.name}' has frames encoded again, but the decoder '{decoder.name}' does not provide "
+            "'encode'. Choose a decoder that does, or another planner."
+        )
 
 
 def _check_bound(config: ResolvedConfig, capacity: int | None) -> None:

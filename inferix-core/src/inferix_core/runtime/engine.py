@@ -13,21 +13,21 @@ from torch import Tensor
 
 from inferix_core.catalog import Catalog
 from inferix_core.configuration import ResolvedConfig, apply_overrides, load_toml, resolve
-from inferix_core.errors import ConfigError, PluginError, SignalError, UnsupportedError
+from inferix_core.errors import ConfigError, SignalError
 from inferix_core.events import Block, BlockRun, Timings
 from inferix_core.plan import Geometry, Op
 from inferix_core.runtime import steering
-from inferix_core.runtime.beginning import beginning_of
-from inferix_core.runtime.building import build_parts, choose_device, choose_dtype
-from inferix_core.runtime.finished import Finished
-from inferix_core.runtime.frames import to_uint8
+from inferix_core.runtime.beginning import beginning_of, check_no_beginning, check_plan
+from inferix_core.runtime.building import build_parts, choose_device, choose_dtype, choose_overlap
+from inferix_core.runtime.decoding import Decoding
+from inferix_core.runtime.denoising import Denoising
 from inferix_core.runtime.journal import keep_boundaries
 from inferix_core.runtime.lockstep import grouped
 from inferix_core.runtime.log import SeedRecord
-from inferix_core.runtime.loop import Loop, Parts
+from inferix_core.runtime.loop import Parts
 from inferix_core.runtime.noise import CounterNoise, NoiseSource, checked_seed
 from inferix_core.runtime.state import WorldState
-from inferix_core.runtime.threads import Threads, cpu_threads
+from inferix_core.runtime.threads import Threads
 from inferix_core.runtime.transaction import Transaction
 from inferix_core.runtime.world import World
 from inferix_core.signals import Signal
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from inferix_core.contracts.model import Conditions
     from inferix_core.contracts.profiler import Profiler
     from inferix_core.contracts.streamer import Streamer
+    from inferix_core.runtime.finished import Finished
 
 
 class Engine:
@@ -53,9 +54,11 @@ class Engine:
         config: ResolvedConfig | None = None,
         catalog: Catalog | None = None,
         timings: Callable[[], Timings] = Timings,
+        overlap_decode: bool = False,
     ) -> None:
         """From components that stand already; `seed` and `num_rewind_blocks` are those of new worlds.
 
+        `overlap_decode` lets runs decode a block while the next is denoised: their store must provide "fork".
         `timings` makes what the spans of a step run in, for benches that watch more than the host's time.
         """
         self._threads = threads or Threads()
@@ -65,8 +68,12 @@ class Engine:
         self._num_rewind_blocks = num_rewind_blocks
         self._config = config
         self._catalog = catalog
+        self._overlaps_decode = overlap_decode
         self._new_timings = timings
-        self._loop = Loop(parts)
+        self._denoising = Denoising(parts, num_threads=self._threads.network)
+        self._decoding = Decoding(
+            decoder, geometry=parts.model.geometry, device=parts.device, num_threads=self._threads.decoder
+        )
         self._ids = count()
 
     @classmethod
@@ -74,6 +81,7 @@ class Engine:
         """From a resolved configuration; mistakes show before weights are read."""
         device = choose_device(config.run.device)
         dtype = choose_dtype(config.run.dtype, device)
+        overlap_decode = choose_overlap(config, device)
         parts, decoder = build_parts(config, catalog, device=device, dtype=dtype)
         threads = Threads(network=config.run.num_threads, decoder=config.run.num_decoder_threads)
         return cls(
@@ -84,6 +92,7 @@ class Engine:
             threads=threads,
             config=config,
             catalog=catalog,
+            overlap_decode=overlap_decode,
         )
 
     @classmethod
@@ -124,6 +133,21 @@ class Engine:
     def decoder(self) -> Decoder:
         """The decoder that turns latents into frames."""
         return self._decoder
+
+    @property
+    def denoising(self) -> Denoising:
+        """The first half of a step."""
+        return self._denoising
+
+    @property
+    def decoding(self) -> Decoding:
+        """The second half of a step."""
+        return self._decoding
+
+    @property
+    def overlaps_decode(self) -> bool:
+        """Whether `World.run` decodes a block while it denoises the next one."""
+        return self._overlaps_decode
 
     @property
     def config(self) -> ResolvedConfig | None:
@@ -193,13 +217,15 @@ class Engine:
                 raise ConfigError("A world begins with frames, or with a prefix and conditions that were made of some.")
             begun = beginning_of(self, frames, fit=fit)
             prefix, conditions = begun.latents, begun.conditions or None
+        elif not conditions and self._config is not None:
+            check_no_beginning(self._config.model)
         if prefix is not None:
             prefix = self._checked_prefix(prefix)
         state = WorldState(id=self.next_id(), noise=noise or CounterNoise(seed), prefix=prefix, horizon=num_blocks)
-        state.conditions = conditions
+        state.conditions, state.beginning = conditions, conditions or {}
         if noise is None:
             state.log.add(SeedRecord(0, seed))
-        self._parts.planner.plan(state.progress)  # what cannot be planned is said now, not at the first step
+        check_plan(self._parts.planner, state.progress)  # what cannot be planned is said now, not blocks later
         if prompt is not None:
             self.queue_signal(state, Signal(prompt=prompt))
         return self.world_of(state)
@@ -210,6 +236,10 @@ class Engine:
         if (boundary := world.journal.boundary(state)) is not None:
             world.journal.keep(boundary)
         return world
+
+    def new_timings(self) -> Timings:
+        """What the spans of one step run in."""
+        return self._new_timings()
 
     def next_id(self) -> str:
         """A name that no world of this engine has had."""
@@ -229,6 +259,7 @@ class Engine:
 
     def check_signal(self, signal: Signal) -> None:
         """Raises `SignalError` if the model does not understand the signal."""
+        self._check_guidance(signal)
         with torch.inference_mode():
             self._parts.model.encode(signal, None)
 
@@ -236,6 +267,7 @@ class Engine:
         """Encodes a signal for the next block that begins; `SignalError`, and nothing changed, if it makes no sense."""
         if not isinstance(signal, Signal):
             raise SignalError(f"A world is told a Signal, e.g. Signal(prompt=…) or Signal(action=…); found {signal!r}.")
+        self._check_guidance(signal)
         if not signal.is_empty:
             with torch.inference_mode():
                 steering.queue(state, signal, model=self._parts.model)
@@ -254,7 +286,7 @@ class Engine:
             for state, signal in zip(states, signals, strict=True):
                 if signal is not None:
                     self.queue_signal(state, signal)
-            plans = [self._plan(state) for state in states]
+            plans = [self._denoising.plan(state) for state in states]
             for indices in grouped(plans):
                 made = self._step_group([states[i] for i in indices], [plans[i] for i in indices], transaction)
                 blocks.update(zip(indices, made, strict=True))
@@ -276,21 +308,20 @@ class Engine:
         self._parts.relay.report(summary)
 
     def close(self) -> None:
-        """Closes the profilers, which write what they measured; one that fails costs a warning. Safe to call twice."""
+        """Ends the decoder's thread and closes the profilers, which write what they measured. Safe to call twice.
+
+        A profiler that fails costs a warning.
+        """
+        self._decoding.close()
         for profiler in self._parts.profilers:
             try:
                 profiler.close()
             except Exception as error:  # a profiler's fault must not cost the user what was generated
                 logger.warning(f"The profiler {type(profiler).__name__} could not write what it measured: {error}")
 
-    def _plan(self, state: WorldState) -> Sequence[Op]:
-        plan = self._parts.planner.plan(state.progress)
-        if not plan:
-            raise UnsupportedError(
-                f"World '{state.id}' has made all {state.horizon} blocks of its horizon. "
-                "Create it with a larger num_blocks."
-            )
-        return plan
+    def _check_guidance(self, signal: Signal) -> None:
+        if self._config is not None:
+            steering.check_guidance(signal, self._config.model)
 
     def _check_batch(self, worlds: Sequence[World], signals: Sequence[Signal | None]) -> None:
         if len(signals) != len(worlds):
@@ -309,25 +340,15 @@ class Engine:
         timings = self._new_timings()
         run = BlockRun([state.id for state in states], [state.num_finished for state in states])
         with torch.inference_mode(), self._parts.relay.run_block(run):
-            with cpu_threads(self._threads.network):
-                finished = self._loop.run(states, plans, transaction=transaction, timings=timings)
-            return [self._decoded(state, of_world, timings) for state, of_world in zip(states, finished, strict=True)]
+            finished = self._denoising.run(states, plans, transaction=transaction, timings=timings)
+            return [self._decoded(state, block, timings) for state, block in zip(states, finished, strict=True)]
 
-    def _decoded(self, state: WorldState, finished: Sequence[Finished], timings: Timings) -> Block:
-        if len(finished) != 1:
-            raise PluginError(f"A plan must finish one block; the planner's finished {len(finished)}.")
-        block = finished[0]
-        if len(block.span) == 0:
-            size = (0, self.geometry.frame_height, self.geometry.frame_width, 3)
-            pixels = torch.empty(size, dtype=torch.uint8)
-            state.log.add_block(block.block, pixels)
-            return Block(block.block, pixels, block.span, block.signal_ids, timings, state.id)
-        with timings.span("decode", world_id=state.id), cpu_threads(self._threads.decoder):
-            frames, state.decoder_state = self._decoder.decode(block.latents, state.decoder_state)
-            pixels = to_uint8(frames if block.frames is None else frames[block.frames])
-        state.num_frames += len(pixels)
-        state.log.add_block(block.block, pixels)
-        return Block(block.block, pixels, block.span, block.signal_ids, timings, state.id)
+    def _decoded(self, state: WorldState, block: Finished, timings: Timings) -> Block:
+        decoded = self._decoding.decode(block, state.decoder_state, timings=timings, world_id=state.id)
+        state.decoder_state = decoded.state
+        state.num_frames += len(decoded.frames)
+        state.log.add_block(block.block, decoded.frames)
+        return Block(block.block, decoded.frames, block.span, block.signal_ids, timings, state.id)
 
     def _checked_prefix(self, prefix: Tensor) -> Tensor:
         expected = self.geometry.latent_shape

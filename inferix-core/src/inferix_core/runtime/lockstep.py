@@ -24,7 +24,8 @@ def _op_shape(op: Op) -> tuple[object, ...]:
     if isinstance(op, Prefill):
         return ("prefill", len(op.entry.latents), op.entry.branch, op.cache)
     if isinstance(op, Restart):
-        return ("restart", None if op.carry is None else (len(op.carry.latents), op.carry.branch), op.cache)
+        carry = None if op.carry is None else (len(op.carry.latents), op.carry.branch)
+        return ("restart", carry, op.cache, op.from_anchor)
     if not isinstance(op, Pass):
         return (type(op).__name__,)
     first = op.entries[0].block

@@ -17,6 +17,7 @@ from inferix_core.errors import PlanError
 from inferix_core.events import PassRun, Timings
 from inferix_core.plan import Emit, Entry, Op, Pass, Prefill, Restart, Update
 from inferix_core.runtime import recaching, steering
+from inferix_core.runtime.anchor import anchor_in
 from inferix_core.runtime.context import PassContext
 from inferix_core.runtime.finished import Finished, emit
 from inferix_core.runtime.relevance import Means, MeansCollector
@@ -108,9 +109,9 @@ class Loop:
                 passes = [_pass_of_carry(op) for op in ops if isinstance(op, Restart)]
                 self._pass(states, passes, finished, transaction, timings)
         elif isinstance(first, Emit):
-            for blocks, op in zip(finished, ops, strict=True):
+            for state, blocks, op in zip(states, finished, ops, strict=True):
                 if isinstance(op, Emit):
-                    emit(blocks, op)
+                    emit(state, blocks, op)
 
     def _begin_prefix(self, state: WorldState, op: Prefill) -> Pass:
         """The given latents of a prefix block as a block in flight, and the clean pass over it."""
@@ -310,8 +311,12 @@ def _restart(state: WorldState, op: Restart) -> None:
         absent = [latent for latent in op.carry.latents if latent not in state.committed]
         if absent or state.conditions is None:
             raise PlanError(f"The plan carries over latents {absent}, whose pages are not held: widen the KV policy.")
-        latents = torch.stack([state.committed[latent] for latent in op.carry.latents])
-        state.clean[op.carry.block] = FlyingBlock(latents, state.conditions, ())
+        carried = [state.committed[latent] for latent in op.carry.latents]
+        if op.from_anchor:
+            if (anchor := anchor_in(state.decoder_state)) is None:
+                raise PlanError("The plan restarts from an anchor, but the block before has emitted none.")
+            carried[0] = anchor.to(carried[0])
+        state.clean[op.carry.block] = FlyingBlock(torch.stack(carried), state.conditions, ())
     if (cache := state.caches.get(op.cache)) is not None:
         cache.drop([*cache.held, *cache.reserved])
 

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 def is_due(state: WorldState) -> bool:
     """Whether a prompt waits for the next block of a world that remembers blocks of an earlier one."""
-    return bool(state.committed) and any(signal.prompt is not None for signal in state.pending)
+    return bool(state.committed) and any(
+        signal.prompt is not None or signal.negative_prompt is not None for signal in state.pending
+    )
 
 
 def passes(

@@ -41,7 +41,8 @@ class WorldState:
 
     `flying` holds the blocks in flight, `clean` the finished blocks that have not been committed yet,
     `committed` the clean latents `[C, h, w]` of every page that is held, `means` what a policy that chooses by
-    content needs of each cache's pages. `pending` are the signals that no block reflects yet, and `upcoming` the
+    content needs of each cache's pages. `beginning` are the parts of conditions that the world was given when it began,
+    e.g. what a model made of a picture. `pending` are the signals that no block reflects yet, and `upcoming` the
     conditions that they ask for. `script` are signals that a replay has for blocks to come.
     """
 
@@ -49,6 +50,7 @@ class WorldState:
     noise: NoiseSource
     prefix: Tensor | None
     horizon: int | None
+    beginning: Conditions = field(default_factory=dict)
     pending: list[Signal] = field(default_factory=list)
     caches: dict[str, KVCache] = field(default_factory=dict)
     flying: dict[int, FlyingBlock] = field(default_factory=dict)

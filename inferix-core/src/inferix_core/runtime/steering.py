@@ -5,22 +5,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from inferix_core.errors import SignalError
 from inferix_core.runtime.log import SignalRecord
 from inferix_core.signals import Signal
 
 if TYPE_CHECKING:
     from inferix_core.contracts.model import Conditions, Model
     from inferix_core.runtime.state import WorldState
+    from inferix_core.specs import ModelSpec
+
+
+def check_guidance(signal: Signal, model: ModelSpec) -> None:
+    """Raises `SignalError` for a negative prompt to a model that is not guided."""
+    if signal.negative_prompt is not None and "negative-prompt" not in model.provides:
+        raise SignalError(
+            f"The model '{model.name}' is not guided away from a negative prompt, found '{signal.negative_prompt}'. "
+            "Leave it out, or choose a model that provides 'negative-prompt'."
+        )
 
 
 def queue(state: WorldState, signal: Signal, *, model: Model) -> None:
-    """Adds a signal to those that the next block to begin will reflect; of several prompts or actions the last counts.
+    """Adds a signal to those that the next block to begin will reflect; of several of a kind the last counts.
 
     Raises `SignalError` for one that the model does not understand, and then changes nothing.
     """
     previous = state.conditions if state.upcoming is None else state.upcoming
     action = signal.action if signal.action is not None else _latest_action(state.pending)
-    state.upcoming = model.encode(Signal(prompt=signal.prompt, action=action), previous)
+    told = Signal(prompt=signal.prompt, negative_prompt=signal.negative_prompt, action=action)
+    state.upcoming = model.encode(told, previous)
     state.pending = [*state.pending, signal]
 
 

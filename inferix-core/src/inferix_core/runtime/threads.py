@@ -21,7 +21,8 @@ class Threads:
 def cpu_threads(count: int | None) -> Iterator[None]:
     """Runs the body with `count` threads and goes back to as many as before; None changes nothing.
 
-    Networks of many small products run fastest on one thread, convolutions of whole frames on all of them.
+    Other Python threads keep theirs. Networks of many small products run fastest on one thread, convolutions of whole
+    frames on all of them.
     """
     before = torch.get_num_threads()
     if count is None or count == before:
@@ -32,3 +33,11 @@ def cpu_threads(count: int | None) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def settle_threads() -> None:
+    """Makes the calling thread's number that of threads which are still to be started.
+
+    The number is each thread's own, but whoever sets one last sets what new threads begin with.
+    """
+    torch.set_num_threads(torch.get_num_threads())

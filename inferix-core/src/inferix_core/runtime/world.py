@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from loguru import logger
 
 from inferix_core.errors import ConfigError, InferixError
 from inferix_core.events import Block
 from inferix_core.runtime.forking import fork_world
 from inferix_core.runtime.journal import Journal
 from inferix_core.runtime.log import WorldLog
+from inferix_core.runtime.lookahead import Lookahead
+from inferix_core.runtime.reach import check_reach
 from inferix_core.runtime.state import WorldState
 from inferix_core.signals import Signal, TimedSignal
 
@@ -29,6 +32,7 @@ class World:
         self._state = state
         self._journal = Journal(engine.num_rewind_blocks)
         self._surplus: Block | None = None
+        self._lookahead: Lookahead | None = None
         self._closed = False
 
     @property
@@ -53,9 +57,12 @@ class World:
 
     @property
     def state(self) -> WorldState:
-        """The live state, for the engine and its tools; not to be modified."""
-        if self._closed:
-            raise InferixError(f"World '{self.id}' is closed. Create another with engine.create_world.")
+        """The live state, for the engine and its tools; not to be modified.
+
+        Whoever asks for it may change it, so that what a run has made ahead of it is given up.
+        """
+        self._check_open()
+        self._give_up_ahead()
         return self._state
 
     def send(self, signal: Signal) -> None:
@@ -75,14 +82,22 @@ class World:
     ) -> Iterator[Block]:
         """Blocks with exactly `num_frames` (or `round(seconds * fps)`) frames in all.
 
-        A timed signal reaches the first block that begins at or after its time, counted from the start of
-        this run. Frames of the last block beyond the number stay in the world: the next run or step begins with
-        them. What cannot be run is said at once: `ConfigError`, or `SignalError` for any of the signals.
+        A timed signal reaches the first block that begins at or after its time, or once so many blocks are finished,
+        both counted from the start of this run; of several for one block the last counts, those by blocks after those
+        by seconds. One whose time never comes costs a warning. Frames of the last block beyond the number stay in the
+        world: the next run or step begins with them. What cannot be run is said at once: `ConfigError`,
+        `UnsupportedError` for more frames than the world will have, or `SignalError` for any of the signals.
         """
         total = self._num_frames(seconds, num_frames)
+        check_reach(
+            self._engine.parts.planner,
+            self.state.progress,
+            geometry=self._engine.geometry,
+            num_frames=total - (0 if self._surplus is None else len(self._surplus.frames)),
+        )
         for timed in signals:
             self._engine.check_signal(timed.signal)
-        return self._blocks(total, sorted(signals, key=lambda timed: timed.seconds))
+        return self._blocks(total, sorted(signals, key=lambda timed: timed.place))
 
     def after_surplus(self, block: Block) -> Block:
         """The block behind the frames that the last run left over, which are given up with this; for the engine."""
@@ -103,7 +118,17 @@ class World:
     @property
     def log(self) -> WorldLog:
         """What happened to the world: its signals with the blocks they reached, and a hash for each block."""
-        return self.state.log
+        self._check_open()
+        return self._state.log
+
+    def look_ahead(self, lookahead: Lookahead) -> None:
+        """Tells the world who has made something ahead of it, to be given up when somebody else touches the world."""
+        self._lookahead = lookahead
+
+    def go_on_from(self, state: WorldState) -> None:
+        """Puts the world in a state that was made ahead of its own, which is closed."""
+        before, self._state = self.state, state
+        before.close()
 
     @property
     def journal(self) -> Journal:
@@ -146,6 +171,7 @@ class World:
     def close(self) -> None:
         """Gives the world's memory back. Safe to call twice."""
         if not self._closed:
+            self._give_up_ahead()
             self._journal.close()
             self._state.close()
         self._closed = True
@@ -158,20 +184,51 @@ class World:
 
     def _blocks(self, total: int, waiting: list[TimedSignal]) -> Iterator[Block]:
         fps = self._engine.geometry.fps
-        num_given = 0
-        while num_given < total:
-            block = self._surplus
-            self._surplus = None
-            if block is None:
-                while waiting and round(waiting[0].seconds * fps) <= num_given:
-                    self.send(waiting.pop(0).signal)
-                block = self.step()
-            keep = min(len(block.frames), total - num_given)
-            if keep < len(block.frames):
-                self._surplus = replace(block, frames=block.frames[keep:], signal_ids=())
-                block = replace(block, frames=block.frames[:keep])
-            num_given += keep
-            yield block
+        lookahead = Lookahead(self._engine, self) if self._engine.overlaps_decode else None
+        num_given = num_made = 0
+
+        def following(num_frames: int) -> list[Signal] | None:
+            num_then = num_given + num_frames
+            if num_then >= total:
+                return None
+            due = _due(waiting, num_blocks=num_made + 1, num_frames=num_then, fps=fps)
+            return [timed.signal for timed in due]
+
+        try:
+            while num_given < total:
+                block = self._surplus
+                self._surplus = None
+                if block is None:
+                    due = _due(waiting, num_blocks=num_made, num_frames=num_given, fps=fps)
+                    waiting = [timed for timed in waiting if timed not in due]
+                    told = [timed.signal for timed in due]
+                    block = self._told_step(told) if lookahead is None else lookahead.step(told, following=following)
+                    num_made += 1
+                keep = min(len(block.frames), total - num_given)
+                if keep < len(block.frames):
+                    self._surplus = replace(block, frames=block.frames[keep:], signal_ids=())
+                    block = replace(block, frames=block.frames[:keep])
+                num_given += keep
+                yield block
+        finally:
+            if lookahead is not None:
+                lookahead.give_up()
+        for timed in waiting:
+            logger.warning(f"The run was over before the time of {timed}: nothing was told.")
+
+    def _told_step(self, signals: Sequence[Signal]) -> Block:
+        for signal in signals:
+            self.send(signal)
+        return self.step()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise InferixError(f"World '{self.id}' is closed. Create another with engine.create_world.")
+
+    def _give_up_ahead(self) -> None:
+        if self._lookahead is not None:
+            self._lookahead.give_up()
+        self._lookahead = None
 
     def _num_frames(self, seconds: float | None, num_frames: int | None) -> int:
         if (seconds is None) == (num_frames is None):
@@ -183,3 +240,8 @@ class World:
             asked = "" if seconds is None else f"{seconds:g} s at {fps:g} frames/s are "
             raise ConfigError(f"{asked}{num_frames} frames. Ask for at least 1 frame, {1.0 / fps:g} s.")
         return num_frames
+
+
+def _due(waiting: Sequence[TimedSignal], *, num_blocks: int, num_frames: int, fps: float) -> list[TimedSignal]:
+    """The signals whose time has come when a run has finished so many blocks and given so many frames."""
+    return [timed for timed in waiting if timed.is_due(num_blocks=num_blocks, num_frames=num_frames, fps=fps)]

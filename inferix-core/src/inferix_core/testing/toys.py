@@ -13,8 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from inferix_core.contracts.decoder import FrameEncoder
 from inferix_core.contracts.model import Condition, Conditions, Layer, LayerContext, PassInput
-from inferix_core.errors import PlanError, SignalError
+from inferix_core.contracts.scheduler import Planner
+from inferix_core.errors import ConfigError, PlanError, SignalError
 from inferix_core.plan import Entry, FieldShape, Geometry, KVLayout, Level, Op, Pass, Prefill, Progress, Update
 from inferix_core.signals import Signal
 
@@ -61,6 +63,8 @@ class ToyModel:
         """See `Model.encode`; every prompt but the empty one is understood."""
         if signal.action is not None and signal.action not in ACTIONS:
             raise SignalError(f"The toy model has no action '{signal.action}'. It has: {', '.join(ACTIONS)}.")
+        if signal.negative_prompt is not None:
+            raise SignalError("The toy model is not guided: it takes no negative prompt.")
         if signal.prompt == "":
             raise SignalError("The toy model was given an empty prompt; it takes any other.")
         text = (previous or {}).get("text")
@@ -79,6 +83,30 @@ class ToyModel:
         batch = state.tokens.shape[0]
         grid = (state.tokens @ self._out).view(batch, state.num_latents, HEIGHT, WIDTH, CHANNELS)
         return grid.permute(0, 1, 4, 2, 3).to(self.dtype)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ToyBeginning:
+    """What a world of a `ToyPrefixModel` begins with."""
+
+    latents: Tensor
+    conditions: Conditions
+
+
+class ToyPrefixModel(ToyModel):
+    """A toy whose worlds begin with a picture or a video, its first frame repeated to whole blocks."""
+
+    def encode_prefix(self, frames: Tensor, *, fit: str, encoder: FrameEncoder, planner: Planner) -> ToyBeginning:
+        """See `PrefixModel.encode_prefix`; any planner of blocks of one length continues it."""
+        if frames.dtype != torch.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or len(frames) == 0:
+            raise ConfigError(f"A picture or video is uint8 [T, h, w, 3]; found {frames.dtype} {list(frames.shape)}.")
+        pixels = _fitted(frames.permute(0, 3, 1, 2) / 127.5 - 1.0, fit=fit)
+        num_latents = planner.num_block_latents
+        while self.geometry.num_frames(range(num_latents)) < len(pixels):
+            num_latents += planner.num_block_latents
+        missing = self.geometry.num_frames(range(num_latents)) - len(pixels)
+        latents, _ = encoder.encode(torch.cat([pixels[:1].expand(missing, -1, -1, -1), pixels]), None)
+        return ToyBeginning(latents, {})
 
 
 class _ToyLayer:
@@ -188,6 +216,33 @@ class ToyDecoder:
             frames += [picture] * (1 if state is None else 4)
             state = latent
         return torch.stack(frames).clamp(-1.0, 1.0), state
+
+
+class ToyAutoencoder(ToyDecoder):
+    """A decoder that encodes too: latents are frames made smaller, mixed with the latent before."""
+
+    def encode(self, frames: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """See `FrameEncoder.encode`. A state is the frames that wait, and the last latent."""
+        waiting, last = (frames[:0], None) if state is None else (state["waiting"], state["last"])
+        frames, latents = torch.cat([waiting, frames]), []
+        while len(frames) >= (count := 1 if last is None else 4):
+            small = frames[:count].mean((0, 1)).view(HEIGHT, 4, WIDTH, 4).mean((1, 3))
+            mixed = small if last is None else 0.5 * (small + last)
+            latents.append(mixed.expand(CHANNELS, -1, -1))
+            last, frames = small, frames[count:]
+        made = torch.stack(latents) if latents else frames.new_empty(0, CHANNELS, HEIGHT, WIDTH)
+        return made, {"waiting": frames.clone(), "last": last}
+
+
+def _fitted(frames: Tensor, *, fit: str) -> Tensor:
+    """Frames `[T, 3, h, w]` in the toy's size, each pixel the nearest one."""
+    sides = (4 * HEIGHT, 4 * WIDTH)
+    scales = [side / given for side, given in zip(sides, frames.shape[2:], strict=True)]
+    scale = max(scales) if fit == "crop" else min(scales)
+    resized = torch.nn.functional.interpolate(frames, scale_factor=scale, recompute_scale_factor=True)
+    rows, columns = (side - given for side, given in zip(sides, resized.shape[2:], strict=True))
+    around = (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2)
+    return torch.nn.functional.pad(resized, around, value=-1.0)
 
 
 def _tokens(text: str, *, count: int) -> Tensor:

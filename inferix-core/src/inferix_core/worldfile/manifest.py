@@ -149,6 +149,7 @@ class StateEntry(Entry):
     log: tuple[SignalRecord | SeedRecord | BlockRecord | ChangeRecord, ...]
     script: dict[int, tuple[Signal, ...]]
     surplus: SurplusEntry | None
+    beginning: dict[str, NonNegativeInt] = Field(default_factory=dict)
 
 
 class Manifest(Entry):

@@ -68,6 +68,7 @@ class _Packer:
         flying = {block: self._block(one, f"flying.{block}") for block, one in state.flying.items()}
         clean = {block: self._block(one, f"clean.{block}") for block, one in state.clean.items()}
         conditions, upcoming = self._parts(state.conditions), self._parts(state.upcoming)
+        beginning = {name: self._condition(one) for name, one in state.beginning.items()}
         return StateEntry(
             seed=self._seed(),
             prefix=self._optional(state.prefix, "prefix"),
@@ -87,6 +88,7 @@ class _Packer:
             log=tuple(state.log.records),
             script={block: tuple(signals) for block, signals in state.script.items()},
             surplus=self._surplus(self._world.surplus),
+            beginning=beginning,
         )
 
     def _seed(self) -> int:

@@ -88,6 +88,7 @@ def recording_in(path: str | Path) -> Recording:
     Reads and checks the whole file. Raises `WorldFileError`, and `UnsupportedError` for a world whose noise did not
     come from a seed when it began.
     """
+    from inferix_core.contracts.model import Condition  # to describe a file needs neither
     from inferix_core.replay.recording import Recording, check_seeded
 
     with opened(Path(path)) as file:
@@ -95,7 +96,10 @@ def recording_in(path: str | Path) -> Recording:
         check_records(file)
         check_seeded(file.manifest.state.log, f"The world in '{path}'")
         manifest = file.manifest
-        prefix = manifest.state.prefix
+        prefix, table = manifest.state.prefix, manifest.state.condition_table
+        if any(index >= len(table) for index in manifest.state.beginning.values()):
+            raise file.damage("what it began with names a condition that is not there")
+        beginning = {name: table[index] for name, index in manifest.state.beginning.items()}
         return Recording(
             model=manifest.origin.model,
             config=manifest.origin.config,
@@ -103,4 +107,5 @@ def recording_in(path: str | Path) -> Recording:
             prefix=None if prefix is None else file.tensor(prefix),
             circumstances=manifest.origin.circumstances,
             records=manifest.state.log,
+            conditions={name: Condition(file.tensor(one.tokens), one.memo) for name, one in beginning.items()},
         )

@@ -89,6 +89,7 @@ class _Unpacker:
             noise=CounterNoise(entry.seed),
             prefix=None if entry.prefix is None else self._latents(entry.prefix),
             horizon=entry.horizon,
+            beginning=self._parts(entry.beginning) or {},
             pending=list(entry.pending),
             flying={index: self._block(one) for index, one in entry.flying.items()},
             clean={index: self._block(one) for index, one in entry.clean.items()},

@@ -1,4 +1,4 @@
-"""Tinyworld's latents to frames.
+"""Tinyworld's latents to frames, and frames to latents.
 
 Letters: L latents, T frames.
 """
@@ -22,17 +22,27 @@ from inferix_tinyworld.shipped import VAE, weights_path
 
 
 class TinyWorldDecoder:
-    """A Wan VAE of tiny dims whose history lives in its state. Implements the core's `Decoder`."""
+    """A Wan VAE of tiny dims whose history lives in its state. Implements the core's `Decoder` and `FrameEncoder`."""
 
     def __init__(
         self, config: TinyWorldVaeConfig, *, geometry: Geometry, device: torch.device, dtype: torch.dtype
     ) -> None:
         self._vae = load_vae(weights_path(config.checkpoint, embedded=VAE), device=device, dtype=dtype)
+        self._device = device
 
     def decode(self, latents: Tensor, state: State | None) -> tuple[Tensor, State]:
         """See `Decoder.decode`."""
         frames, new_state = self._vae.decode(latents.unsqueeze(0), state)
         return frames[0], new_state
+
+    @torch.no_grad()
+    def encode(self, frames: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """See `FrameEncoder.encode`. The frames may be on any device; latents are on the decoder's.
+
+        Raises `ValueError` for frames of a size that the spatial stride does not divide.
+        """
+        latents, new_state = self._vae.encode(frames.to(self._device).unsqueeze(0), state)
+        return latents[0], new_state
 
 
 def load_vae(path: Path, *, device: torch.device, dtype: torch.dtype) -> WanVAE:

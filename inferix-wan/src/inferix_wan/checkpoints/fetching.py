@@ -8,24 +8,25 @@ from pathlib import Path
 
 from inferix_core.errors import ConfigError, OutputError
 
-from inferix_wan.checkpoints.hub import Hub, HubError
+from inferix_wan.checkpoints.github import GitHub
+from inferix_wan.checkpoints.hub import Hub, HubError, HuggingFaceHub
 from inferix_wan.checkpoints.sources import Release, Source, releases_of
 
 _GIGABYTE = 1e9
 
 
 def fetch(model: str, *, into: Path, hub: Hub, revision: str | None = None) -> Iterator[str]:
-    """Fetches what a model needs and no other files, and says what it does, line by line.
+    """Fetches what a model (or the decoder `taehv`) needs and no other files, and says what it does, line by line.
 
-    `revision` is that of the transformer's repository. Nothing is fetched unless all of it has room. What is there
-    already, whole, is not fetched again.
+    `hub` is `hub_of(model)`, or another. `revision` is that of the transformer's or the decoder's repository. Nothing
+    is fetched unless all of it has room. What is there already, whole, is not fetched again.
 
     Raises `ConfigError` for a model that is not known, has several sizes or no official files, or for a revision that
     is not there; `OutputError` if the disk is too small; `HubError`, with what to fetch by hand, if the hub is not
     within reach.
     """
     name, release = _release(model)
-    own = next(source.repository for source in release.sources if source.part == "transformer")
+    own = next(source.repository for source in release.sources if source.part == release.parts[0])
     try:
         repositories = {source.repository: revision if source.repository == own else None for source in release.sources}
         listed = {each: hub.sizes(each, revision=at) for each, at in repositories.items()}
@@ -41,11 +42,15 @@ def fetch(model: str, *, into: Path, hub: Hub, revision: str | None = None) -> I
     yield f"All of {name} is in '{into}'. Check it: inferix weights check {into} --model {name}"
 
 
+def hub_of(model: str) -> Hub:
+    """Where the files of a model lie. Raises `ConfigError` for one that is not known."""
+    hosts = {source.host for release in releases_of(model).values() for source in release.sources}
+    return GitHub() if hosts == {"github.com"} else HuggingFaceHub()
+
+
 def by_hand(name: str, release: Release, *, into: Path) -> str:
     """What to fetch on another machine and where to put it."""
-    lines = [
-        f"  {', '.join(source.patterns)} from https://huggingface.co/{source.repository}" for source in release.sources
-    ]
+    lines = [f"  {', '.join(source.patterns)} from {source.address}" for source in release.sources]
     return "\n".join(
         [
             f"Fetch these files for {name} where there is a network and put them into '{into}' under the same names:",
@@ -59,7 +64,7 @@ def _release(model: str) -> tuple[str, Release]:
     if len(releases) > 1:
         raise ConfigError(f"'{model}' comes in several sizes: name one of {', '.join(releases)}.")
     name, release = next(iter(releases.items()))
-    if not any(source.part == "transformer" for source in release.sources):
+    if not any(source.part == release.parts[0] for source in release.sources):
         raise ConfigError(
             f"No official file of the transformer of '{name}' is known. Train or convert one; the other parts are "
             "those of self-forcing."

@@ -7,10 +7,18 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from inferix_wan.checkpoints.locate import Part
-from inferix_wan.checkpoints.shapes import Shapes, clip_tensors, transformer_tensors, umt5_tensors, vae_tensors
+from inferix_wan.checkpoints.shapes import (
+    Shapes,
+    clip_tensors,
+    tiny_vae_tensors,
+    transformer_tensors,
+    umt5_tensors,
+    vae_tensors,
+)
 from inferix_wan.checkpoints.tensors import Shape
 from inferix_wan.image.config import ClipConfig
 from inferix_wan.text.config import Umt5Config
+from inferix_wan.tiny_vae.config import TinyVaeConfig
 from inferix_wan.transformer.official import WAN21_I2V_14B, WAN21_T2V_1_3B, WAN21_T2V_14B
 from inferix_wan.vae.config import VaeConfig
 
@@ -45,6 +53,8 @@ NETWORKS: Mapping[str, Callable[[], Shapes]] = {
     "t2v-14B": lambda: transformer_tensors(WAN21_T2V_14B),
     "i2v-14B": lambda: transformer_tensors(WAN21_I2V_14B),
     "wan2.1-vae": lambda: vae_tensors(VaeConfig()),
+    "taew2.1": lambda: tiny_vae_tensors(TinyVaeConfig()),
+    "taew2.1-decoder": lambda: tiny_vae_tensors(TinyVaeConfig(), has_encoder=False),
     "umt5-xxl": lambda: umt5_tensors(Umt5Config()),
     "clip-vit-h-14": lambda: clip_tensors(ClipConfig()),
 }
@@ -64,6 +74,8 @@ def recognised(shapes: Mapping[str, Shape]) -> Kind | None:
     if _any(shapes, "decoder.upsamples.", "encoder.downsamples."):
         base = shapes.get("encoder.conv1.weight", (0,))[0]
         return Kind("vae", "wan2.1-vae" if base == VaeConfig().base_dim else None, (("base dim", base),))
+    if "decoder.3.conv.0.weight" in shapes:
+        return _tiny_vae(shapes)
     if _any(shapes, "blocks.0.attn.", "encoder.block.0."):
         return _umt5(shapes)
     if "visual.cls_embedding" in shapes or "cls_embedding" in shapes:
@@ -94,6 +106,15 @@ def _transformer(shapes: Mapping[str, Shape]) -> Kind:
         None,
     )
     return Kind("transformer", network, (("dim", dim), ("layers", layers), ("channels in", channels)))
+
+
+def _tiny_vae(shapes: Mapping[str, Shape]) -> Kind:
+    """TAEHV comes in kinds for several models, which differ in the channels of latents and frames."""
+    official = TinyVaeConfig()
+    dim, latent = _axis(shapes, 0, "decoder.20.weight"), _axis(shapes, 1, "decoder.1.weight")
+    whole = "taew2.1" if _any(shapes, "encoder.") else "taew2.1-decoder"
+    is_official = (dim, latent, _axis(shapes, 0, "decoder.22.weight")) == (official.base_dim, official.latent_dim, 3)
+    return Kind("tiny_vae", whole if is_official else None, (("base dim", dim), ("latent channels", latent)))
 
 
 def _umt5(shapes: Mapping[str, Shape]) -> Kind:

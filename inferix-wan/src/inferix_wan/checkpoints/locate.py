@@ -10,7 +10,7 @@ from typing import Literal
 
 from inferix_core.errors import CheckpointError
 
-Part = Literal["transformer", "vae", "text_encoder", "image_encoder"]
+Part = Literal["transformer", "vae", "tiny_vae", "text_encoder", "image_encoder"]
 
 TORCH_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt")
 SAFETENSORS_SUFFIX = ".safetensors"
@@ -27,6 +27,7 @@ PLACES: Mapping[Part, Sequence[str]] = {
         "autoregressive_checkpoint/model.pt",
     ),
     "vae": ("vae", "Wan2.1_VAE.*"),
+    "tiny_vae": ("taew2_1.*",),
     "text_encoder": ("text_encoder", "models_t5_umt5-xxl-enc-bf16.*"),
     "image_encoder": ("image_encoder", "models_clip_open-clip-xlm-roberta-large-vit-huge-14.*"),
 }

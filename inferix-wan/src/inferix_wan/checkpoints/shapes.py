@@ -7,6 +7,7 @@ from itertools import pairwise
 from inferix_wan.checkpoints.tensors import Shape
 from inferix_wan.image.config import ClipConfig
 from inferix_wan.text.config import Umt5Config
+from inferix_wan.tiny_vae.config import TinyVaeConfig
 from inferix_wan.transformer.config import TransformerConfig
 from inferix_wan.vae.config import VaeConfig
 
@@ -85,6 +86,11 @@ def vae_tensors(config: VaeConfig) -> Shapes:
     }
 
 
+def tiny_vae_tensors(config: TinyVaeConfig, *, has_encoder: bool = True) -> Shapes:
+    """Those of `taew2_1.pth`, in which the encoder may be left out."""
+    return {**(_tiny_encoder(config) if has_encoder else {}), **_tiny_decoder(config)}
+
+
 def _affine(name: str, *shape: int) -> Shapes:
     """A weight of that shape, and a bias as long as its first axis."""
     return {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
@@ -135,6 +141,36 @@ def _vae_decoder(config: VaeConfig) -> Shapes:
                 shapes |= _affine(f"decoder.upsamples.{place}.time_conv", 2 * after, after, 3, 1, 1)
             place += 1
     return shapes | _vae_head("decoder", dims[-1], 3)
+
+
+def _tiny_encoder(config: TinyVaeConfig) -> Shapes:
+    dim, place = config.base_dim, 2
+    shapes = _affine("encoder.0", dim, 3, 3, 3)
+    for stride in config.encoder_strides:
+        shapes[f"encoder.{place}.conv.weight"] = (dim, stride * dim, 1, 1)
+        shapes[f"encoder.{place + 1}.weight"] = (dim, dim, 3, 3)
+        for block in range(place + 2, place + 2 + config.num_blocks):
+            shapes |= _memory_block(f"encoder.{block}", dim)
+        place += 2 + config.num_blocks
+    return shapes | _affine(f"encoder.{place}", config.latent_dim, dim, 3, 3)
+
+
+def _tiny_decoder(config: TinyVaeConfig) -> Shapes:
+    dims, place = config.decoder_dims, 3
+    shapes = _affine("decoder.1", dims[0], config.latent_dim, 3, 3)
+    for (before, after), stride in zip(pairwise(dims), config.decoder_strides, strict=True):
+        for block in range(place, place + config.num_blocks):
+            shapes |= _memory_block(f"decoder.{block}", before)
+        place += config.num_blocks + 1  # a doubling of height and width, which has no weights
+        shapes[f"decoder.{place}.conv.weight"] = (stride * before, before, 1, 1)
+        shapes[f"decoder.{place + 1}.weight"] = (after, before, 3, 3)
+        place += 2
+    return shapes | _affine(f"decoder.{place + 1}", 3, dims[-1], 3, 3)
+
+
+def _memory_block(name: str, dim: int) -> Shapes:
+    shapes = _affine(f"{name}.conv.0", dim, 2 * dim, 3, 3)
+    return shapes | _affine(f"{name}.conv.2", dim, dim, 3, 3) | _affine(f"{name}.conv.4", dim, dim, 3, 3)
 
 
 def _residual(name: str, before: int, after: int) -> Shapes:

@@ -9,22 +9,30 @@ from typing import Literal
 
 from inferix_core.errors import ConfigError, nearest
 
-Component = Literal["transformer", "vae", "text_encoder", "tokenizer", "image_encoder"]
+Component = Literal["transformer", "vae", "tiny_vae", "text_encoder", "tokenizer", "image_encoder"]
+Host = Literal["huggingface.co", "github.com"]
 
 _APACHE = "Apache-2.0"
 _WAN_LICENCE = f"{_APACHE} (the models, says the README of Wan-Video/Wan2.1)"
 _SELF_FORCING_LICENCE = f"{_APACHE} (the repository guandeh17/Self-Forcing; see the model card too)"
+_TAEHV_LICENCE = "MIT (the repository madebyollin/taehv)"
 _CAUSVID_LICENCE = "CC BY-NC-SA 4.0, non-commercial (the repository tianweiy/CausVid; see the model card too)"
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The official files of one component: a repository on Hugging Face and what their names match."""
+    """The official files of one component: a repository and what their names match."""
 
     part: Component
     repository: str
     patterns: tuple[str, ...]
     licence: str
+    host: Host = "huggingface.co"
+
+    @property
+    def address(self) -> str:
+        """Where people find the repository."""
+        return f"https://{self.host}/{self.repository}"
 
     def matches(self, name: str) -> bool:
         """Whether a file of the repository belongs to the component."""
@@ -33,7 +41,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """The weights of a model in one size: the networks that it takes, and where each component comes from."""
+    """The weights of a model in one size, or of a decoder of its own: the networks that it takes, and their sources."""
 
     model: str
     networks: tuple[str, ...]
@@ -41,12 +49,11 @@ class Release:
 
     @property
     def parts(self) -> tuple[Component, ...]:
-        """The components that the model needs."""
-        return (
-            ("transformer", "vae", "text_encoder", "tokenizer", "image_encoder")
-            if "clip-vit-h-14" in self.networks
-            else ("transformer", "vae", "text_encoder", "tokenizer")
-        )
+        """The components that it needs."""
+        if self.networks == _TINY_VAE:
+            return ("tiny_vae",)
+        needed: tuple[Component, ...] = ("transformer", "vae", "text_encoder", "tokenizer")
+        return (*needed, "image_encoder") if "clip-vit-h-14" in self.networks else needed
 
 
 def _wan(repository: str, *parts: Component) -> tuple[Source, ...]:
@@ -60,6 +67,7 @@ def _wan(repository: str, *parts: Component) -> tuple[Source, ...]:
     return tuple(Source(part, repository, patterns[part], _WAN_LICENCE) for part in parts)
 
 
+_TINY_VAE = ("taew2.1", "taew2.1-decoder")
 _SMALL = "Wan-AI/Wan2.1-T2V-1.3B"
 _SHARED = _wan(_SMALL, "vae", "text_encoder", "tokenizer")
 _TEXT_TO_VIDEO = ("wan2.1-vae", "umt5-xxl")
@@ -99,14 +107,24 @@ RELEASES: Mapping[str, Release] = {
 }
 """Release to what it takes; a model may have several, which differ in size."""
 
+DECODERS: Mapping[str, Release] = {
+    "taehv": Release(
+        "taehv",
+        _TINY_VAE,
+        (Source("tiny_vae", "madebyollin/taehv", ("taew2_1.pth",), _TAEHV_LICENCE, "github.com"),),
+    ),
+}
+"""The same of decoders that every model may be shown with instead of its VAE."""
+
 
 def releases_of(name: str) -> Mapping[str, Release]:
-    """The releases that a release's or a model's name stands for. Raises `ConfigError` for a name of neither."""
-    if name in RELEASES:
-        return {name: RELEASES[name]}
+    """The releases that a release's, a model's or a decoder's name stands for. Raises `ConfigError` for any other."""
+    known = {**RELEASES, **DECODERS}
+    if name in known:
+        return {name: known[name]}
     found = {key: release for key, release in RELEASES.items() if release.model == name}
     if not found:
-        names = sorted({*RELEASES, *(release.model for release in RELEASES.values())})
+        names = sorted({*known, *(release.model for release in RELEASES.values())})
         raise ConfigError(
             f"There are no weights for a model '{name}'.{nearest(name, names)} Known: {', '.join(names)}."
         )

@@ -19,7 +19,7 @@ from inferix_wan.checkpoints.locate import (
     shards_beside,
 )
 from inferix_wan.checkpoints.opening import Checkpoint, open_checkpoint
-from inferix_wan.checkpoints.sources import RELEASES, Component, Release
+from inferix_wan.checkpoints.sources import DECODERS, RELEASES, Component, Release
 from inferix_wan.checkpoints.tensors import LazyTensor
 
 _MAX_DEPTH = 3
@@ -50,6 +50,8 @@ class Found:
             return ()
         if self.part == "tokenizer":
             return tuple(RELEASES)
+        if self.part == "tiny_vae":
+            return tuple(RELEASES) if self.fits(DECODERS["taehv"]) else ()
         return tuple(name for name, release in RELEASES.items() if self.fits(release))
 
     def fits(self, release: Release) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from inferix_wan.checkpoints.sources import RELEASES, Component, Release, releases_of
+from inferix_wan.checkpoints.sources import DECODERS, RELEASES, Component, Release, Source, releases_of
 from inferix_wan.checkpoints.survey import Found, survey
 
 
@@ -56,8 +56,10 @@ def check(path: Path, *, model: str | None = None) -> Checked:
     Of a file only the part that it is is judged.
     Raises `ConfigError` for a model that is not known, `CheckpointError` for a path that is not there.
     """
-    releases = RELEASES if model is None else releases_of(model)
     found = survey(path)
+    releases = RELEASES if model is None else releases_of(model)
+    if model is None and {each.part for each in found} == {"tiny_vae"}:
+        releases = DECODERS
     verdicts = [_verdict(name, release, found, path=path) for name, release in releases.items()]
     if model is None:
         verdicts = _nearest(verdicts, found)
@@ -67,18 +69,16 @@ def check(path: Path, *, model: str | None = None) -> Checked:
     return Checked(path, model, found, verdicts, is_one_part=path.is_file())
 
 
-def sources_of(missing: Sequence[Component], release: Release) -> Mapping[Component, tuple[str, str, str] | None]:
-    """Repository, files and licence of each missing part; None for one without an official file."""
-    by_part = {
-        source.part: (source.repository, ", ".join(source.patterns), source.licence) for source in release.sources
-    }
+def sources_of(missing: Sequence[Component], release: Release) -> Mapping[Component, Source | None]:
+    """Where each missing part comes from; None for one without an official file."""
+    by_part = {source.part: source for source in release.sources}
     return {part: by_part.get(part) for part in missing}
 
 
 def _verdict(name: str, release: Release, found: Sequence[Found], *, path: Path) -> Verdict:
     parts = release.parts
     if path.is_file():
-        parts = tuple({each.part for each in found if each.part in parts}) or ("transformer",)
+        parts = tuple({each.part for each in found if each.part in parts}) or release.parts[:1]
     missing = [part for part in parts if not any(each.part == part and each.fits(release) for each in found)]
     return Verdict(name, release, tuple(missing))
 

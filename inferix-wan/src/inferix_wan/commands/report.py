@@ -10,7 +10,6 @@ from inferix_wan.checkpoints.survey import Found
 from inferix_wan.checkpoints.verdict import Checked, Verdict, sources_of
 
 _GIGABYTE = 1e9
-_HUB = "https://huggingface.co"
 
 
 def as_table(checked: Checked) -> dict[str, Any]:
@@ -61,9 +60,9 @@ def _as_table(verdict: Verdict) -> dict[str, Any]:
     missing = [
         {
             "part": part,
-            "repository": source[0] if source else None,
-            "files": source[1] if source else None,
-            "licence": source[2] if source else None,
+            "repository": source.repository if source else None,
+            "files": ", ".join(source.patterns) if source else None,
+            "licence": source.licence if source else None,
         }
         for part, source in sources_of(verdict.missing, verdict.release).items()
     ]
@@ -99,6 +98,5 @@ def _lines_of_verdict(verdict: Verdict, checked: Checked) -> Iterator[str]:
         if source is None:
             yield f"{title}no official file is known"
             continue
-        repository, files, licence = source
-        yield f"{title}{files} from {_HUB}/{repository}"
-        yield f"  {'':<14}  licence: {licence}"
+        yield f"{title}{', '.join(source.patterns)} from {source.address}"
+        yield f"  {'':<14}  licence: {source.licence}"

@@ -36,15 +36,18 @@ def check(
 
 @application.command()
 def fetch(
-    model: Annotated[str, typer.Argument(help="A model or one of its sizes, e.g. self-forcing or wan-t2v-1.3B.")],
+    model: Annotated[
+        str, typer.Argument(help="A model or one of its sizes, e.g. self-forcing or wan-t2v-1.3B; or taehv.")
+    ],
     into: Annotated[Path, typer.Option(help="The folder for the files.")] = Path("weights"),
     revision: Annotated[
-        str | None, typer.Option(help="A branch, tag or commit of the repository that the transformer is from.")
+        str | None,
+        typer.Option(help="A branch, tag or commit of the repository that the transformer (or taehv) is from."),
     ] = None,
 ) -> None:
-    """Fetch from Hugging Face the files that a model needs and no others, going on where an earlier fetch stopped."""
+    """Fetch the files that a model (or taehv) needs and no others, going on where an earlier fetch stopped."""
     from inferix_wan.checkpoints.fetching import fetch as fetched_into
-    from inferix_wan.checkpoints.hub import HuggingFaceHub
+    from inferix_wan.checkpoints.fetching import hub_of
 
-    for line in fetched_into(model, into=into, hub=HuggingFaceHub(), revision=revision):
+    for line in fetched_into(model, into=into, hub=hub_of(model), revision=revision):
         typer.echo(line)

@@ -15,8 +15,8 @@ class CausVidPlanner:
     """One block in flight, and positions that start again with every rollout (Yin et al. 2025).
 
     A rollout begins with the last block of the one before, passed again at the first positions under the prompt of that
-    block. The frames go on without a seam, since the decoder does not start again. The original decodes each rollout by
-    itself and encodes the first frame of the overlap anew; `inferix_wan.overlap` does that between worlds.
+    block. The frames go on without a seam, since the decoder does not start again. The original's own way is
+    `CausVidOverlapPlanner`.
     """
 
     def __init__(self, config: CausVidPlannerConfig) -> None:
@@ -41,10 +41,14 @@ class CausVidPlanner:
         if progress.horizon is not None and block >= progress.horizon:
             return ()
         entry = self._entry(block, position=block - self._first_block(block))
-        restart = [self._restart(block)] if self._begins_rollout(block) else []
+        restart = [self._restart(block)] if self.begins_rollout(block) else []
         if self._blocks.is_given(block, num_prefix_latents=progress.num_prefix_latents):
             return (*restart, Prefill(entry))
         return (*restart, *denoising_passes(entry, self._levels), committing_pass(entry))
+
+    def begins_rollout(self, block: int) -> bool:
+        """Whether positions start again with the block."""
+        return block >= self._num_rollout_blocks and self._num_made(block) == 0
 
     def _entry(self, block: int, *, position: int) -> Entry:
         return Entry(block, self._blocks.latents(block), position * self._blocks.size, self._levels[-1])
@@ -57,9 +61,6 @@ class CausVidPlanner:
         if block < self._num_rollout_blocks:
             return 0
         return block - self._num_made(block) - self._num_overlap_blocks
-
-    def _begins_rollout(self, block: int) -> bool:
-        return block >= self._num_rollout_blocks and self._num_made(block) == 0
 
     def _num_made(self, block: int) -> int:
         """The new blocks before `block` in a rollout that is not the first."""

@@ -88,6 +88,6 @@ def _is_over(progress: Progress, *, num_latents: int) -> bool:
     if num_blocks > 1:
         raise PlanError(
             f"{num_blocks} blocks were asked for, but this model makes one clip of {num_latents} latents at once: "
-            "set num_blocks to 1, and planner.num_latents to the length you want."
+            "set num_blocks to 1, and planner.num_latents to the length you want (a latent more is 4 frames more)."
         )
     return progress.num_finished >= num_blocks

@@ -39,7 +39,11 @@ class MultiStepSchedule(ComponentConfig):
     shift: float = Field(
         default=5.0, gt=0.0, description="How far the schedule is pressed towards noise; 1 is not at all."
     )
-    spacing: Spacing = Field(default="unipc", description="The solver that the levels are spaced for.")
+    spacing: Spacing = Field(
+        default="unipc",
+        description="The solver whose levels these are in the original; either solver works over both, for other "
+        "numbers.",
+    )
     guidance_scale: float = Field(
         default=5.0,
         ge=0.0,
@@ -76,6 +80,14 @@ class CausVidPlannerConfig(FewStepSchedule):
                 "so that none would be new: make num_rollout_blocks larger"
             )
         return self
+
+
+class CausVidOverlapPlannerConfig(CausVidPlannerConfig):
+    """How CausVid denoises blocks, and how its rollouts overlap."""
+
+    num_overlap_blocks: int = Field(
+        default=1, ge=1, le=1, description="Blocks that a rollout keeps of the one before, at its beginning."
+    )
 
 
 class GuidedBlocksPlannerConfig(MultiStepSchedule):

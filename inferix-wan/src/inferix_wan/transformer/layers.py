@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from inferix_core.contracts.model import LayerContext, Rotary
+from inferix_core.errors import UnsupportedError
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -71,16 +72,43 @@ class SelfAttention(nn.Module):
         self.o = nn.Linear(dim, dim)
         self.norm_q = RMSNorm(dim, eps=config.eps)
         self.norm_k = RMSNorm(dim, eps=config.eps)
+        self._fused: tuple[Tensor, Tensor] | None = None
+
+    def fuse(self) -> None:
+        """Makes queries, keys and values in one product from now on, for running without gradients.
+
+        The weights of `q`, `k` and `v` become parts of one matrix and keep their names; the module stays where it is.
+        Raises `UnsupportedError` if a quantizer has packed them.
+        """
+        layers = (self.q, self.k, self.v)
+        if any(type(layer) is not nn.Linear for layer in layers):
+            kinds = ", ".join(sorted({type(layer).__name__ for layer in layers}))
+            raise UnsupportedError(
+                f"One product of queries, keys and values was asked for, but their weights are packed ({kinds}). Leave "
+                "out the quantizer, leave them out of what it packs, or set model.fused_qkv to false."
+            )
+        weight, bias = (torch.cat([getattr(layer, name) for layer in layers]) for name in ("weight", "bias"))
+        for layer, part, shift in zip(layers, weight.chunk(3), bias.chunk(3), strict=True):
+            layer.weight = nn.Parameter(part, requires_grad=False)
+            layer.bias = nn.Parameter(shift, requires_grad=False)
+        self._fused = (weight, bias)
 
     def forward(self, x: Tensor, context: LayerContext, rotary: Rotary) -> Tensor:
         """`x` [B, N, dim] -> [B, N, dim]."""
         heads = (self.num_heads, -1)
-        q = self.norm_q(self.q(x)).unflatten(-1, heads)  # [B, N, H, D]
-        k = self.norm_k(self.k(x)).unflatten(-1, heads)
-        v = self.v(x).unflatten(-1, heads)
+        queries, keys, values = self._products(x)
+        q = self.norm_q(queries).unflatten(-1, heads)  # [B, N, H, D]
+        k = self.norm_k(keys).unflatten(-1, heads)
+        v = torch.unflatten(values, -1, heads)
         attended = context.attend(q, k, v, rotary=rotary)
         projected: Tensor = self.o(attended.flatten(-2))
         return projected
+
+    def _products(self, x: Tensor) -> Sequence[Tensor]:
+        """Queries, keys and values [B, N, dim], not normalised."""
+        if self._fused is None:
+            return self.q(x), self.k(x), self.v(x)
+        return F.linear(x, *self._fused).chunk(3, dim=-1)
 
 
 class CrossAttention(nn.Module):

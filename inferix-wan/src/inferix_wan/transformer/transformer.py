@@ -16,6 +16,7 @@ from inferix_core.contracts.model import Layer, LayerContext, PassInput
 from inferix_core.errors import UnsupportedError
 from torch import Tensor, nn
 
+from inferix_wan.transformer.compilation import compiled_layer
 from inferix_wan.transformer.conditions import IMAGE, parts_of_branch, require, with_image_latents
 from inferix_wan.transformer.config import TransformerConfig
 from inferix_wan.transformer.embedding import patches, sinusoid, unpatched
@@ -117,11 +118,21 @@ class WanTransformer(nn.Module):
         self.blocks = nn.ModuleList(TransformerBlock(config) for _ in range(config.num_layers))
         self.head = Head(config)
         self._rotaries: dict[tuple[int, int, torch.dtype], GridRotary] = {}
+        self._compiled: Sequence[Layer] | None = None
 
     @property
     def layers(self) -> Sequence[Layer]:
         """The blocks, in order."""
-        return cast("Sequence[Layer]", self.blocks)
+        return self._compiled or cast("Sequence[Layer]", self.blocks)
+
+    def fuse_qkv(self) -> None:
+        """Makes queries, keys and values of the pass's tokens in one product; see `SelfAttention.fuse`."""
+        for block in self.blocks:
+            cast("TransformerBlock", block).self_attn.fuse()
+
+    def compile_layers(self) -> None:
+        """Compiles every block when it first runs; see `compiled_layer`. The weights stand already."""
+        self._compiled = [compiled_layer(cast("Layer", block)) for block in self.blocks]
 
     def embed_text(self, embeds: Tensor) -> Tensor:
         """Text encoder output [B, T, text_dim] -> condition tokens [B, text_len, dim].

@@ -20,6 +20,7 @@ from inferix_core.cli.bench.options import (
 from inferix_core.cli.session import Session
 
 if TYPE_CHECKING:
+    from inferix_core.bench.alternative import AlternativeCost
     from inferix_core.bench.generate import BlockCost
 
 _RANDOM_WEIGHTS = ("model.weights=random", "decoder.weights=random")
@@ -33,6 +34,10 @@ def generate(
         bool, typer.Option("--random-weights", help="Random weights of the true size: no files are needed.")
     ] = False,
     blocks: Annotated[int, typer.Option(min=1, help="Blocks to time, after those that fill the window.")] = 10,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="Also time blocks with this setting, in turn. May be repeated."),
+    ] = None,
     as_json: JsonOption = False,
     json_path: JsonPathOption = None,
 ) -> None:
@@ -42,24 +47,41 @@ def generate(
     if random_weights:
         choice = replace(choice, overrides=[*_RANDOM_WEIGHTS, *(choice.overrides or ())])
     configuration = choice.resolved(session.catalog)
+    settings = {
+        setting: replace(choice, overrides=[*(choice.overrides or ()), setting]).resolved(session.catalog)
+        for setting in against or ()
+    }
+    from inferix_core.bench.alternative import measure_alternative
     from inferix_core.bench.generate import measure_generation
     from inferix_core.runtime.engine import Engine
 
     with progress_console().status("Loading the model …") as status:
-        cost = measure_generation(
-            Engine.build(configuration, session.catalog),
-            prompt=choice.prompt,
-            num_blocks=blocks,
-            progress=status.update,
-        )
+        engine = Engine.build(configuration, session.catalog)
+        cost = measure_generation(engine, prompt=choice.prompt, num_blocks=blocks, progress=status.update)
+        alternatives = [
+            measure_alternative(
+                engine,
+                Engine.build(other, session.catalog),
+                setting=setting,
+                prompt=choice.prompt,
+                num_pairs=blocks,
+                progress=status.update,
+            )
+            for setting, other in settings.items()
+        ]
     title = choice.title(configuration)
-    measured = {"model": title, "random_weights": random_weights, **asdict(cost)}
+    measured = {
+        "model": title,
+        "random_weights": random_weights,
+        **asdict(cost),
+        "alternatives": [asdict(one) for one in alternatives],
+    }
     if json_path is not None:
         write_json(measured, json_path)
     if as_json:
         print_json(measured)
     else:
-        typer.echo("\n".join(_lines(cost, title)))
+        typer.echo("\n".join([*_lines(cost, title), *map(_line, alternatives)]))
 
 
 def _lines(cost: BlockCost, title: str) -> Iterator[str]:
@@ -84,3 +106,11 @@ def _lines(cost: BlockCost, title: str) -> Iterator[str]:
 
 def _part(milliseconds: float, num_flops: int) -> str:
     return f"{milliseconds:.1f} ms, {num_flops / 1e9:.4g} GFLOP"
+
+
+def _line(one: AlternativeCost) -> str:
+    frames = "the same frames" if one.has_same_frames else "other frames"
+    return (
+        f"  with {one.setting}: {one.block_milliseconds:.1f} ms, {one.wall_ratio:.3f} of the time and "
+        f"{one.cpu_ratio:.3f} of the CPU time without it, {frames}; medians of {one.num_pairs} pairs"
+    )

@@ -11,9 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from inferix_core.contracts.decoder import Decoder
-from inferix_core.plan import Geometry
-from inferix_core.testing.suites.base import Suite, rule
+from inferix_core.testing.suites.base import rule
+from inferix_core.testing.suites.frame_encoder import FrameEncoderRules
 from inferix_core.testing.suites.plain_data import copies_of, is_unchanged
 from inferix_core.worldfile.trees import copy_through_tree
 
@@ -21,20 +20,8 @@ NUM_LATENTS = 5
 CUTS = ((1, 4), (2, 3), (4, 1), (1, 1, 1, 1, 1))
 
 
-class DecoderSuite(Suite):
+class DecoderSuite(FrameEncoderRules):
     """Supply `decoder` and the `geometry` of the model whose latents it decodes."""
-
-    dtype = torch.float32
-    tolerance = 1e-5
-    """How far frames may differ when a stream is cut elsewhere: kernels choose other orders of summation."""
-
-    def decoder(self) -> Decoder:
-        """The decoder; it may be the same one every time."""
-        raise NotImplementedError("Supply `decoder`: return the decoder that is to be tested.")
-
-    def geometry(self) -> Geometry:
-        """What the model makes."""
-        raise NotImplementedError("Supply `geometry`: return the geometry that the decoder was built with.")
 
     @rule
     def test_a_stream_has_the_frames_that_the_geometry_says(self) -> None:

@@ -15,26 +15,26 @@ from inferix_core.contracts.kv import KVCache
 from inferix_core.contracts.model import Condition, Conditions, Model
 from inferix_core.errors import SignalError
 from inferix_core.signals import Signal
-from inferix_core.testing.suites.base import Suite, rule
+from inferix_core.testing.suites.base import rule
 from inferix_core.testing.suites.forward import forward
 from inferix_core.testing.suites.plain_data import copies_of, is_unchanged
+from inferix_core.testing.suites.prefix import PrefixRules
 from inferix_core.testing.toy_engine import toy_store
 
 FAR = 1_000_000
 
 
-class ModelSuite(Suite):
-    """Supply `model`, small and on the CPU; two `prompts` that it tells apart, and a signal it does not understand."""
+class ModelSuite(PrefixRules):
+    """Supply `model`, small and on the CPU; two `prompts` that it tells apart, and a signal it does not understand.
+
+    For a model that provides "image-prefix" or "video-prefix" supply the `encoder` and the `planner` of its preset.
+    """
 
     prompts: tuple[str, str] = ("a red ball", "a blue box")
     misunderstood: Signal | None = None
     num_latents = 2
     tolerance = 1e-4
     """How far predictions may differ when worlds run in one batch: kernels choose other orders of summation."""
-
-    def model(self) -> Model:
-        """The model; it may be the same one every time."""
-        raise NotImplementedError("Supply `model`: return the model that is to be tested.")
 
     @rule
     def test_geometry_and_layout_agree_with_the_layers(self) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from inferix_core.contracts.scheduler import Planner
 from inferix_core.errors import PlanError
-from inferix_core.plan import Entry, Level, Op, Pass, Prefill, Progress, Restart
+from inferix_core.plan import Emit, Entry, Level, Op, Pass, Prefill, Progress, Restart
 from inferix_core.testing.suites.base import Suite, rule
 from inferix_core.testing.suites.simulation import passes_of
 
@@ -18,6 +18,8 @@ class PlannerSuite(Suite):
     """Supply `planner`; `unplannable` are progresses that it must refuse, besides what every planner refuses."""
 
     num_blocks = 6
+    max_blocks: int | None = None
+    """The most blocks that a world of this planner has, and `num_blocks` then: 1 for clips. None for any number."""
     unplannable: Sequence[Progress] = ()
 
     def planner(self) -> Planner:
@@ -93,11 +95,22 @@ class PlannerSuite(Suite):
 
     @rule
     def test_nothing_is_planned_beyond_the_horizon(self) -> None:
-        for horizon in (1, 2, self.num_blocks):
+        for horizon in sorted({1, min(2, self.num_blocks), self.num_blocks}):
             for ops in self._plans(horizon=horizon):
                 blocks = {entry.block for one in passes_of(ops) for entry in one.entries}
                 assert max(blocks) < horizon, f"blocks {sorted(blocks)} are passed in a world of {horizon}"
             assert not list(self.planner().plan(Progress(horizon, horizon=horizon)))
+
+    @rule
+    def test_more_blocks_than_a_world_can_have_are_refused_at_its_beginning(self) -> None:
+        horizon = self.num_blocks + 1
+        if self.max_blocks is None:
+            assert self.planner().plan(Progress(self.num_blocks, horizon=horizon)), "set max_blocks, if there is one"
+            return
+        assert self.num_blocks == self.max_blocks
+        for progress in (Progress(0, horizon=horizon), Progress(self.num_blocks, horizon=horizon)):
+            with pytest.raises(PlanError):
+                self.planner().plan(progress)
 
     @rule
     def test_latents_of_blocks_follow_one_another(self) -> None:
@@ -139,6 +152,18 @@ class PlannerSuite(Suite):
             unused = set(range(num_prefix_latents)) - used
             assert not unused, (
                 f"of a prefix of {num_prefix_latents} latents, {sorted(unused)} are neither kept nor refused"
+            )
+
+    @rule
+    def test_an_anchor_is_what_the_next_block_starts_from(self) -> None:
+        for block, (before, after) in enumerate(pairwise(self._plans())):
+            is_anchored = any(isinstance(op, Emit) and op.anchor is not None for op in before)
+            restarts = [op for op in after if isinstance(op, Restart) and op.from_anchor]
+            behind = [op.behind for op in after if isinstance(op, Emit) and op.behind is not None]
+            assert is_anchored == bool(restarts), f"block {block} and the one behind it do not agree on an anchor"
+            carried = [op.carry.latents for op in restarts if op.carry is not None]
+            assert not is_anchored or (behind and behind[0] in carried), (
+                f"block {block} ends the decoder's history, and block {block + 1} does not start it anew"
             )
 
     @rule
