@@ -51,6 +51,12 @@ def test_how_a_picture_is_fitted_matters(folder: Path) -> None:
     assert not np.array_equal(cropped, padded)
 
 
+def test_a_run_that_shows_nothing_but_what_was_given_says_so(folder: Path) -> None:
+    assert "nothing in a video of 1 s is new" not in generate("a", *TINY, "--image", "a.png", "-o", "b.npy", cwd=folder)
+    picture = (*TINY, "--image", "a.png", "--seconds", "0.5", "-o", "b.npy")
+    assert "nothing in a video of 0.5 s is new" in generate("a", *picture, cwd=folder)
+
+
 def test_a_clip_of_a_picture(folder: Path) -> None:
     arguments = ("--model", "wan-i2v", "--preset", "tiny-random", "--seconds", "0.5", "-o", "clip.npy")
     generate("a ball", *arguments, "--image", "a.png", cwd=folder)
@@ -66,6 +72,7 @@ def test_a_clip_of_a_picture(folder: Path) -> None:
         ((*TINY, "--video", "broken"), "cannot be read as a video"),
         ((*TINY, "--image", "a.png", "--video", "a.mp4"), "give --image or --video"),
         ((*TINY, "--image", "a.png", "--fit", "crp"), "Did you mean 'crop'?"),
+        ((*TINY, "--fit", "pad"), "--fit says what becomes of a picture or video"),
         (("--model", "wan-t2v", "--preset", "tiny-random", "--image", "a.png"), "does not provide 'image-prefix'"),
         (("--model", "wan-t2v", "--preset", "tiny-random", "--video", "a.mp4"), "does not provide 'video-prefix'"),
     ],

@@ -60,6 +60,14 @@ def test_frames_signals_and_log_are_the_same(overrides: tuple[str, ...]) -> None
     assert torch.equal(plain.step().frames, ahead.step().frames)
 
 
+def test_a_pool_that_has_room_for_one_world_alone_is_enough() -> None:
+    room = ("kv.store.use=paged", "kv.store.max_latents=9", "world.num_rewind_blocks=0")
+    plain, ahead = (world(*room, overlap=overlap) for overlap in (False, True))
+    for _ in range(2):  # the second run begins with a full window
+        for one, other in zip(blocks_of(plain), blocks_of(ahead), strict=True):
+            assert torch.equal(one.frames, other.frames)
+
+
 def test_a_prompt_sent_between_blocks_rewrites_the_pages_that_a_run_without_overlap_would_hold() -> None:
     frames = []
     for overlap in (False, True):

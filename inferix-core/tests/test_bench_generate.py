@@ -115,6 +115,10 @@ def test_a_planner_of_single_clips_is_refused() -> None:
 
     with pytest.raises(ConfigError, match="single clip"):
         measure_generation(toy_engine(planner=OneClip()), prompt="a pond", num_blocks=1)
+    with pytest.raises(ConfigError, match="single clip"):
+        measure_alternative(
+            toy_engine(), toy_engine(planner=OneClip()), setting="planner.use=clip", prompt="a pond", num_pairs=1
+        )
 
 
 def test_nothing_is_left_behind_and_a_policy_without_a_bound_is_said() -> None:

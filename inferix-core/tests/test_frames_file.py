@@ -1,12 +1,16 @@
 """Pictures and videos that worlds begin with, from files."""
 
 import importlib
+import struct
 import wave
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from inferix_core.cli import frames_file
 from inferix_core.cli.frames_file import read_picture, read_video
 from inferix_core.errors import ConfigError, UnsupportedError
 
@@ -21,20 +25,65 @@ NUM_FRAMES, HEIGHT, WIDTH = 30, 48, 64
 def video(tmp_path: Path) -> Path:
     """Noise, which a codec cannot make small, with the index of its frames at the beginning."""
     path = tmp_path / "noise.mp4"
-    pixels = torch.randint(0, 256, (NUM_FRAMES, HEIGHT, WIDTH, 3), dtype=torch.uint8).numpy()
-    with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
+    write(path, torch.randint(0, 256, (NUM_FRAMES, HEIGHT, WIDTH, 3), dtype=torch.uint8).numpy())
+    return path
+
+
+def write(path: Path, pixels: Sequence[Any]) -> None:
+    """An mp4, or by its suffix another, of frames `[h, w, 3]` uint8."""
+    options = {"movflags": "faststart"} if path.suffix == ".mp4" else {}
+    with av.open(str(path), "w", options=options) as container:
         stream = container.add_stream("h264", rate=16)
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        stream.height, stream.width = pixels[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
         for frame in [*(av.VideoFrame.from_ndarray(one, format="rgb24") for one in pixels), None]:
             for packet in stream.encode(frame):
                 container.mux(packet)
-    return path
 
 
 def test_a_video_is_all_of_its_frames(video: Path) -> None:
     frames = read_video(video)
     assert (frames.shape, frames.dtype) == ((NUM_FRAMES, HEIGHT, WIDTH, 3), torch.uint8)
     assert float(frames.float().std()) > 10.0
+
+
+def test_a_video_stands_as_the_camera_was_held(tmp_path: Path) -> None:
+    pixels = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    pixels[: HEIGHT // 2, :, 0], pixels[HEIGHT // 2 :, :, 2] = 250, 250  # red above blue
+    path = tmp_path / "a.mp4"
+    write(path, [pixels] * 3)
+    turn_clockwise(path)
+    frames = read_video(path)
+    assert frames.shape == (3, WIDTH, HEIGHT, 3)
+    assert int(frames[0, WIDTH // 2, 5, 2]) > 200, "blue to the left"
+    assert int(frames[0, WIDTH // 2, HEIGHT - 5, 0]) > 200, "red to the right"
+
+
+def turn_clockwise(path: Path) -> None:
+    """Makes the display matrix in a track's header that of a camera turned by a quarter."""
+    content = bytearray(path.read_bytes())
+    start = content.index(b"tkhd") + 44
+    assert struct.unpack_from(">2i", content, start) == (1 << 16, 0)
+    struct.pack_into(">5i", content, start, 0, 1 << 16, 0, -(1 << 16), 0)
+    path.write_bytes(content)
+
+
+def test_a_video_that_takes_too_much_memory_is_refused_on_the_way(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frames_file, "MAX_BYTES", 10 * HEIGHT * WIDTH * 3)
+    with pytest.raises(ConfigError, match=r"more than 10 frames of 48x64.*Cut it"):
+        read_video(video)
+    monkeypatch.setattr(frames_file, "MAX_BYTES", NUM_FRAMES * HEIGHT * WIDTH * 3)
+    assert len(read_video(video)) == NUM_FRAMES
+
+
+def test_a_video_whose_frames_change_their_size_is_refused(tmp_path: Path) -> None:
+    parts = []
+    for width in (WIDTH, WIDTH // 2):
+        write(tmp_path / "part.h264", [np.zeros((HEIGHT, width, 3), np.uint8)] * 3)
+        parts.append((tmp_path / "part.h264").read_bytes())
+    (tmp_path / "both.h264").write_bytes(b"".join(parts))
+    with pytest.raises(ConfigError, match=r"several sizes \(48x32, 48x64\)"):
+        read_video(tmp_path / "both.h264")
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg"])

@@ -252,14 +252,17 @@ def test_an_interrupt_while_looking_ahead_leaves_the_world_as_after_the_last_blo
     assert torch.equal(torch.cat(made), expected)
 
 
-def test_a_run_goes_on_without_looking_ahead_where_there_is_no_room_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("failing", [1, 2, 3])
+def test_a_run_goes_on_without_looking_ahead_where_there_is_no_room_for_it(
+    monkeypatch: pytest.MonkeyPatch, failing: int
+) -> None:
     plain, ahead = both()
     expected = torch.cat([block.frames for block in plain.run(num_frames=FRAMES)])
     denoise, calls = ahead.engine.denoising.run, []
 
     def short(*arguments: Any, **named: Any) -> Any:
         calls.append(arguments)
-        if len(calls) == 2:
+        if len(calls) == failing:
             raise CapacityError("There is no room for a block more.")
         return denoise(*arguments, **named)
 
@@ -402,7 +405,7 @@ def choice(store: str, device: str, **settings: Any) -> bool:
 
 def test_auto_overlaps_where_it_pays(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
     install("acme-toy", STORES)
-    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr("inferix_core.runtime.building._num_cores", lambda: 2)
     threads = {"num_threads": 1, "num_decoder_threads": 1}
     assert choice("sharing", "cuda")
     assert not choice("dense", "cuda")  # a copy of all pages for every block

@@ -251,6 +251,12 @@ def test_a_plan_that_emits_what_it_has_not_finished_is_an_error() -> None:
         toy_engine(planner=EmittingTooMuch()).create_world("a").step()
 
 
+@pytest.mark.parametrize("field", ["prompt", "action", "id", "negative_prompt"])
+def test_a_signal_is_text(field: str) -> None:
+    with pytest.raises(SignalError, match=rf"A signal's {field} is text, found 3 \(int\)"):
+        Signal(**{field: 3})  # type: ignore[arg-type]
+
+
 def test_what_is_no_signal_is_refused_with_what_would_be_one(engine: Engine) -> None:
     world = engine.create_world("a")
     with pytest.raises(SignalError, match=r"Signal\(prompt=…\).*found 3"):

@@ -104,7 +104,7 @@ def test_a_clip_caches_nothing_and_a_second_one_is_refused_with_what_to_do(plann
     made = passes(planner, Progress(0, horizon=1))
     assert not any(one.commits or one.entries[0].reads_cache for one in made)
     assert made[-1].finishes == (0,)
-    with pytest.raises(PlanError, match=r"set num_blocks to 1, and planner\.num_latents"):
+    with pytest.raises(PlanError, match=r"one clip of 3 latents at once, not \d blocks: set planner\.num_latents"):
         planner.plan(Progress(1))
 
 

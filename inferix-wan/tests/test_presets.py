@@ -93,9 +93,10 @@ def test_every_model_has_a_smoke_test_and_a_true_size() -> None:
 
 
 def engine(name: str, **model: Any) -> Engine:
-    """The preset `tiny-random` in float32, in the smallest frames."""
+    """The preset `tiny-random` in float32, in the smallest frames, and clips of 5 latents."""
     settings = {"preset": "tiny-random", "height": 32, "width": 48, **model}
-    return Engine.load(name, config={"model": settings, "dtype": "float32", "device": "cpu"})
+    planner = {} if name in CAUSAL else {"num_latents": 5}
+    return Engine.load(name, config={"model": settings, "planner": planner, "dtype": "float32", "device": "cpu"})
 
 
 def world(name: str, *, prompt: str = "a red ball", picture: int = 0, **model: Any) -> World:
@@ -124,6 +125,13 @@ def test_the_smallest_preset_makes_frames_in_landscape_and_portrait(name: str, s
     block = world(name, height=height, width=width).step()
     assert block.frames.shape == (9 if name in CAUSAL else 17, height, width, 3)
     assert float(block.frames.float().std()) > 1.0
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_smallest_preset_has_room_for_the_video_that_is_made_when_no_length_is_given(name: str) -> None:
+    made = Engine.load(name, config={"model": {"preset": "tiny-random"}})
+    with Engine(made.parts, made.decoder).create_world("a red ball") as one:
+        one.run(seconds=5)  # raises at once where it cannot be
 
 
 @pytest.mark.parametrize("name", MODELS)

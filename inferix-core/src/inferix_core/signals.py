@@ -15,12 +15,21 @@ class Signal:
     `prompt` holds until another comes, and so does `negative_prompt`, which guided models lead away from; `action`
     lasts for one block. None changes nothing. `id` is the sender's own name for the signal and comes back with the
     block that reflects it.
+
+    Raises `SignalError` for what is no text.
     """
 
     prompt: str | None = None
     action: str | None = None
     id: str | None = None
     negative_prompt: str | None = None
+
+    def __post_init__(self) -> None:
+        """Checks that what is told is text."""
+        for name in ("prompt", "action", "id", "negative_prompt"):
+            told: object = getattr(self, name)
+            if told is not None and not isinstance(told, str):
+                raise SignalError(f"A signal's {name} is text, found {told!r} ({type(told).__name__}).")
 
     @property
     def is_empty(self) -> bool:

@@ -58,7 +58,6 @@ _TINY: Mapping[str, Any] = {
     "kv": {"policy": {"use": "full"}},  # runs with the core alone: a smoke test needs no bounded memory
 }
 _TINY_STEPS: Mapping[str, Any] = {**_TINY, "planner": {"num_steps": 4}}
-_TINY_CLIP: Mapping[str, Any] = {**_TINY, "planner": {"num_steps": 4, "num_latents": 5}}
 _CAUSAL = frozenset({"quantize", "image-prefix", "video-prefix", "window-relative"})
 _GUIDED = frozenset({"quantize", "negative-prompt"})
 
@@ -99,7 +98,7 @@ def model_specs() -> Iterable[ModelSpec]:
         config=TextToVideoConfig,
         provides=_GUIDED,
         preset=_CLIP,
-        presets={"1.3B": _SMALL, "14B": _LARGE, "14B-720p": _LARGE_720P, "tiny-random": _TINY_CLIP},
+        presets={"1.3B": _SMALL, "14B": _LARGE, "14B-720p": _LARGE_720P, "tiny-random": _TINY_STEPS},
     )
     yield ModelSpec(
         name="wan-i2v",
@@ -109,5 +108,5 @@ def model_specs() -> Iterable[ModelSpec]:
         provides=_GUIDED | {"image-prefix"},
         needs_picture=True,
         preset=_CLIP_OF_PICTURE,
-        presets={"14B": _LARGE, "14B-720p": _LARGE_720P, "tiny-random": _TINY_CLIP},
+        presets={"14B": _LARGE, "14B-720p": _LARGE_720P, "tiny-random": _TINY_STEPS},
     )

@@ -25,7 +25,10 @@ def fitted_frames(frames: Tensor, *, height: int, width: int, fit: Fit) -> Tenso
     Raises `ConfigError` for no frames, frames of another layout, and an unknown `fit`.
     """
     _check(frames, fit)
-    return torch.stack([_fitted(frame, height=height, width=width, fit=fit) for frame in frames.cpu()])
+    fitted = torch.empty(len(frames), 3, height, width)  # filled one by one: a video is there once
+    for place, frame in zip(fitted, frames.cpu(), strict=True):
+        place.copy_(_fitted(frame, height=height, width=width, fit=fit))
+    return fitted
 
 
 def _fitted(frame: Tensor, *, height: int, width: int, fit: Fit) -> Tensor:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from inferix_core.bench.pairs import num_blocks_to_fill
+from inferix_core.bench.pairs import check_goes_on, num_blocks_to_fill
 from inferix_core.bench.spans import wait_for
 
 if TYPE_CHECKING:
@@ -47,8 +47,11 @@ def measure_alternative(
 ) -> AlternativeCost:
     """Runs a world in each engine until its window is full, then times `num_pairs` blocks of each, in turn.
 
-    Blocks are those of `World.run`, so that what is made ahead of one counts for the one before it.
+    Blocks are those of `World.run`, so that what is made ahead of one counts for the one before it. Raises
+    `ConfigError` at once for planners that make a single clip.
     """
+    for one in (engine, other):
+        check_goes_on(one)
     with engine.create_world(prompt, seed=0) as world, other.create_world(prompt, seed=0) as other_world:
         runs = (world.run(num_frames=_ENDLESS), other_world.run(num_frames=_ENDLESS))
         num_filling = max(num_blocks_to_fill(one) for one in (engine, other))

@@ -14,11 +14,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from inferix_core.bench.matmul_peak import matmul_flops_per_second
-from inferix_core.bench.pairs import num_blocks_to_fill
+from inferix_core.bench.pairs import check_goes_on, num_blocks_to_fill
 from inferix_core.bench.spans import CountedTimings, DeviceTimings, wait_for
 from inferix_core.defaults.sdpa import SdpaBackend
-from inferix_core.errors import ConfigError, PlanError
-from inferix_core.plan import Progress
 from inferix_core.runtime.engine import Engine
 from inferix_core.runtime.threads import cpu_threads
 from inferix_core.specs import ComponentConfig
@@ -69,7 +67,7 @@ def measure_generation(
 
     `progress` is told what is being done. Raises `ConfigError` at once for planners that make a single clip.
     """
-    _check_goes_on(engine)
+    check_goes_on(engine)
     with cpu_threads(engine.threads.network):
         progress("Measuring the matmul peak …")
         num_threads = torch.get_num_threads()
@@ -109,18 +107,6 @@ def measure_generation(
         num_threads=num_threads,
         date=datetime.now(UTC).date().isoformat(),
     )
-
-
-def _check_goes_on(engine: Engine) -> None:
-    try:
-        goes_on = bool(engine.parts.planner.plan(Progress(num_finished=1)))
-    except PlanError:
-        goes_on = False
-    if not goes_on:
-        raise ConfigError(
-            "The blocks of a world that goes on were to be measured, but this planner makes a single clip. "
-            "Choose a model that makes block after block, e.g. self-forcing."
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from inferix_core.errors import ConfigError, PlanError
+from inferix_core.plan import Progress
+
 if TYPE_CHECKING:
     from inferix_core.runtime.engine import Engine
 
@@ -24,6 +27,19 @@ def paired_seconds(
         for which in order:
             seconds[which].append(_seconds((first, second)[which], device))
     return seconds
+
+
+def check_goes_on(engine: Engine) -> None:
+    """Raises `ConfigError` for a planner that makes a single clip: it has no steady block to measure."""
+    try:
+        goes_on = bool(engine.parts.planner.plan(Progress(num_finished=1)))
+    except PlanError:
+        goes_on = False
+    if not goes_on:
+        raise ConfigError(
+            "The blocks of a world that goes on were to be measured, but this planner makes a single clip. "
+            "Choose a model that makes block after block, e.g. self-forcing."
+        )
 
 
 def num_blocks_to_fill(engine: Engine) -> int:

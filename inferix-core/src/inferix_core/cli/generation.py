@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from loguru import logger
 from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.table import Table
@@ -123,7 +124,9 @@ def _world(engine: Engine, request: GenerateRequest, frames: Tensor | None) -> W
     """The saved world to go on with, told of the prompt if there is one, or a new one."""
     if request.resume is None:
         fit = "crop" if request.beginning is None else request.beginning.fit
-        return engine.create_world(request.prompt, frames=frames, fit=fit)
+        world = engine.create_world(request.prompt, frames=frames, fit=fit)
+        _warn_of_nothing_new(world, seconds=request.seconds)
+        return world
     world = engine.load_world(request.resume)
     try:
         if request.prompt is not None:
@@ -132,6 +135,17 @@ def _world(engine: Engine, request: GenerateRequest, frames: Tensor | None) -> W
         world.close()
         raise
     return world
+
+
+def _warn_of_nothing_new(world: World, *, seconds: float) -> None:
+    """What a world goes on from is shown first, and may be all that is."""
+    prefix, geometry = world.state.prefix, world.engine.geometry
+    num_given = 0 if prefix is None else geometry.num_frames(range(len(prefix)))
+    if num_given and round(seconds * geometry.fps) <= num_given:
+        logger.warning(
+            f"The world begins with {num_given} frames that were given ({num_given / geometry.fps:.2f} s), so that "
+            f"nothing in a video of {seconds:g} s is new. Ask for more --seconds."
+        )
 
 
 def _keep(world: World, request: GenerateRequest, console: Console, *, num_blocks_before: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +70,14 @@ def choose_overlap(config: ResolvedConfig, device: torch.device) -> bool:
 def _has_a_core_for_each(config: ResolvedConfig) -> bool:
     """Whether the threads of the network and of the decoder are known and can all run at once."""
     network, decoder = config.run.num_threads, config.run.num_decoder_threads
-    return network is not None and decoder is not None and network + decoder <= len(os.sched_getaffinity(0))
+    return network is not None and decoder is not None and network + decoder <= _num_cores()
+
+
+def _num_cores() -> int:
+    """The CPU cores that this process may use, as far as the system tells."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def build(selected: Selected, **environment: Any) -> Any:

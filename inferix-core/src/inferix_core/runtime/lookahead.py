@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from loguru import logger
 
+from inferix_core.errors import CapacityError
 from inferix_core.events import Block, BlockRun, Timings
 from inferix_core.runtime.log import BlockRecord, WorldLog
 from inferix_core.runtime.transaction import Transaction
@@ -53,7 +54,10 @@ class DenoisedBlock:
 
 
 class Lookahead:
-    """The blocks of one run. Between two of them it may hold the next one, denoised."""
+    """The blocks of one run. Between two of them it may hold the next one, denoised.
+
+    A run that can make nothing ahead goes on without forks: these need room for a block more than the world itself.
+    """
 
     def __init__(self, engine: Engine, world: World) -> None:
         self._engine = engine
@@ -71,7 +75,7 @@ class Lookahead:
         if ahead is None:
             for signal in told:
                 self._world.send(signal)
-            return self._given(self._denoised(self._world.state, ()), following)
+            return self._stepped(following)
         try:
             return self._given(ahead, following)
         except BaseException:
@@ -84,6 +88,18 @@ class Lookahead:
         ahead, self._ahead = self._ahead, None
         if ahead is not None:
             ahead.close()
+
+    def _stepped(self, following: Following) -> Block:
+        """The next block, of which nothing has been made."""
+        if self._goes_on:
+            try:
+                block = self._denoised(self._world.state, ())
+            except CapacityError as error:
+                logger.debug(f"A block could not be made in a fork, and no more is: {error}")
+                self._goes_on = False
+            else:
+                return self._given(block, following)
+        return self._world.step()
 
     def _given(self, block: DenoisedBlock, following: Following) -> Block:
         """The block with its frames, after which the world is in the block's state."""

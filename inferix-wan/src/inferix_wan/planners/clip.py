@@ -87,7 +87,7 @@ def _is_over(progress: Progress, *, num_latents: int) -> bool:
     num_blocks = progress.num_finished + 1 if progress.horizon is None else progress.horizon
     if num_blocks > 1:
         raise PlanError(
-            f"{num_blocks} blocks were asked for, but this model makes one clip of {num_latents} latents at once: "
-            "set num_blocks to 1, and planner.num_latents to the length you want (a latent more is 4 frames more)."
+            f"This model makes one clip of {num_latents} latents at once, not {num_blocks} blocks: set "
+            "planner.num_latents to the length you want (a latent more is 4 frames more), and num_blocks, if any, to 1."
         )
     return progress.num_finished >= num_blocks
