@@ -15,15 +15,13 @@ from pathlib import Path
 import inferix_core
 import pytest
 from inferix_core import errors
-from inferix_core.cli.application import exit_code, run
+from inferix_core.cli.application import exit_code
 from inferix_core.cli.arguments import disabled_plugins, joined_times
 from inferix_core.cli.request import GenerateRequest
 from inferix_core.cli.times import seconds_of
 from inferix_core.errors import ConfigError
 
-from .conftest import Install
-
-Output = tuple[int, str, str]
+from .conftest import Install, Output
 
 WORLD = """
 @hookimpl
@@ -42,19 +40,6 @@ def inferix_add_commands(cli: typer.Typer):
     def hello():
         {body}
 """
-
-
-@pytest.fixture
-def inferix(site: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Output]:
-    """Runs one command line in this process: exit code, output, errors."""
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def invoke(*arguments: str) -> Output:
-        code = run(arguments)
-        captured = capfd.readouterr()
-        return code, captured.out, captured.err
-
-    return invoke
 
 
 @pytest.fixture
