@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
@@ -13,6 +14,9 @@ from inferix_core.cli.application import run
 
 Install = Callable[..., Path]
 Output = tuple[int, str, str]
+
+needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")
+"""For the few tests that load torch among those that run without it (`nox -s light`)."""
 
 HEADER = """\
 from inferix_core.hookspecs import hookimpl

@@ -21,7 +21,7 @@ from inferix_core.cli.request import GenerateRequest
 from inferix_core.cli.times import seconds_of
 from inferix_core.errors import ConfigError
 
-from .conftest import Install, Output
+from .conftest import Install, Output, needs_torch
 
 WORLD = """
 @hookimpl
@@ -329,6 +329,7 @@ def test_plugins_are_left_out_before_the_command_only() -> None:
     assert disabled_plugins(["--without", "a", "--debug", "--without=b", "x", "--without", "c"]) == ["a", "b"]
 
 
+@needs_torch
 def test_the_public_names_are_imported_when_they_are_used(site: Path) -> None:
     wrapped = (
         "import sys, inferix_core\nassert inferix_core.Signal and inferix_core.ConfigError and inferix_core.Catalog\n"

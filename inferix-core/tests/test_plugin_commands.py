@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import Install, Output, write_metadata
+from .conftest import Install, Output, needs_torch, write_metadata
 
 POLICY = """
 class Config(ComponentConfig):
@@ -140,6 +140,7 @@ def test_the_doctor_names_the_line_that_completes_an_extra(
     assert "The extra 'fast' lacks acme-speed: pip install 'acme-kv[fast]'" in output
 
 
+@needs_torch
 def test_the_doctor_tells_the_build_of_torch_and_which_kernels_run(inferix: Callable[..., Output]) -> None:
     output = inferix("plugins", "doctor")[1]
     assert "built for" in output
