@@ -1,4 +1,4 @@
-"""The lowest versions that our packages say they work with, of what is pure Python: `name==version`, one to a line.
+"""The lowest versions that our packages say they work with, of what is pure Python.
 
 Compiled libraries (torch, numpy, av) have no wheel of an old version for every Python and are not swapped.
 """
@@ -6,21 +6,20 @@ Compiled libraries (torch, numpy, av) have no wheel of an old version for every 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
+from place import packages
 
-ROOT = Path(__file__).parents[2]
 PURE = ("importlib-metadata", "loguru", "packaging", "pluggy", "pydantic", "rich", "typer")
 
 
-def lowest(projects: Iterator[Path]) -> dict[str, Version]:
+def lowest() -> dict[str, Version]:
     """The lowest version of each pure library that all packages accept: the highest of their lower bounds."""
     found: dict[str, Version] = {}
-    for path in projects:
+    for path in (folder / "pyproject.toml" for folder in packages()):
         project = tomllib.loads(path.read_text(encoding="utf-8"))["project"]
         for requirement in map(Requirement, project["dependencies"]):
             name = canonicalize_name(requirement.name)
@@ -34,8 +33,3 @@ def _lower_bound(requirement: Requirement, path: Path) -> Version:
     if len(bounds) != 1:
         raise SystemExit(f"{path}: '{requirement}' needs one lower bound.")
     return bounds[0]
-
-
-if __name__ == "__main__":
-    for name, version in sorted(lowest(ROOT.glob("inferix-*/**/pyproject.toml")).items()):
-        print(f"{name}=={version}")

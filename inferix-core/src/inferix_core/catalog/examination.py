@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ast
 import importlib.util
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
@@ -73,7 +72,7 @@ def _implementation_fault(implementation: str) -> str:
     if found.origin is None or not found.origin.endswith(".py"):
         return ""
     try:
-        names = _names_in(found.origin, os.stat(found.origin).st_mtime_ns)
+        names = _names_in(found.origin, Path(found.origin).stat().st_mtime_ns)
     except (OSError, SyntaxError, ValueError) as error:
         return f"'{module}' cannot be read ({_first_line(error)})"
     if attribute in names or "*" in names or "__getattr__" in names:
