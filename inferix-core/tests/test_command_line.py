@@ -85,15 +85,15 @@ def test_what_only_describes_imports_no_tensor_library(site: Path, arguments: li
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["plugins", "list"]], ids=" ".join)
-def test_what_only_describes_costs_about_as_much_as_importing_its_libraries(site: Path, arguments: list[str]) -> None:
+def test_what_only_describes_costs_little_beside_importing_its_libraries(site: Path, arguments: list[str]) -> None:
     # CPU time of children, as a ratio in one run: seconds differ between machines, and on a busy one from hour to hour.
     libraries = "import importlib_metadata, loguru, pluggy, pydantic, rich.table, typer.rich_utils"
     ratio = float("inf")
     for _ in range(5):
         ratio = min(ratio, cpu_seconds(site, *arguments) / cpu_seconds(site, wrapped=libraries))
-        if ratio < 2.2:
+        if ratio < 3.0:
             break
-    assert ratio < 2.2
+    assert ratio < 3.0
 
 
 def cpu_seconds(site: Path, *arguments: str, wrapped: str = "") -> float:
