@@ -77,7 +77,7 @@ def tests(session: nox.Session) -> None:
 
 
 # The compatibility matrix. All but `light` and `docs` share one torch: wheels come and go beside it.
-# Of these CI runs `subsets`, `example` and `build`; the others take longer and are run by hand, or all by `matrix`.
+# Of these CI runs `subsets`, `example`, `build` and `docs`; the others are long and run by hand, all by `matrix`.
 
 
 def _check(session: nox.Session, *names: str) -> None:
@@ -120,6 +120,18 @@ def lowest(session: nox.Session) -> None:
 def light(session: nox.Session) -> None:
     """What needs no torch, without torch, on every Python from 3.11 to 3.13 that is on the machine."""
     _check(session, "light")
+
+
+@nox.session(reuse_venv=True)
+def docs(session: nox.Session) -> None:
+    """Builds the site into build/docs without torch, and follows its links. `--update` writes generated parts first."""
+    if "--update" in session.posargs:
+        Environment(session).run("python", "docs/site/write.py")
+    session.run("python", "docs/site/links.py")
+    session.install("--requirement", "docs/site/requirements.txt")
+    build = ("mkdocs", "build", "--strict", "--config-file", "docs/site/mkdocs.yml")
+    session.run(*build, env={"NO_MKDOCS_2_WARNING": "1"})
+    session.log("The site is build/docs/index.html.")
 
 
 @nox.session(venv_backend="none")

@@ -6,11 +6,12 @@ import json
 from typing import Annotated, Any
 
 import typer
+from pydantic import BaseModel
 
 from inferix_core.catalog import Component
 from inferix_core.cli.session import Session
 from inferix_core.errors import ConfigError, nearest
-from inferix_core.specs import ComponentConfig, Kind
+from inferix_core.specs import Kind
 
 _BOUNDS = {"minimum": "≥ ", "exclusiveMinimum": "> ", "maximum": "≤ ", "exclusiveMaximum": "< ", "pattern": "matches "}
 
@@ -36,7 +37,7 @@ def show(
     console.print(Text(component.spec.summary))
     if component.spec.provides:
         console.print(Text(f"Provides: {', '.join(sorted(component.spec.provides))}"))
-    fields = _fields(component.spec.config)
+    fields = described_fields(component.spec.config)
     if not fields:
         console.print("It has nothing to configure.")
         return
@@ -47,6 +48,22 @@ def show(
     for field in fields:
         table.add_row(*(Text(cell) for cell in field))
     console.print(table)
+
+
+def described_fields(config: type[BaseModel]) -> list[tuple[str, str, str, str, str]]:
+    """Key, type, default, bounds and description of every key, as words."""
+    described = config.model_json_schema()
+    required = described.get("required", [])
+    return [
+        (
+            key,
+            _type(field),
+            "required" if key in required else json.dumps(field.get("default"), ensure_ascii=False),
+            _bounds(field),
+            field.get("description", ""),
+        )
+        for key, field in described.get("properties", {}).items()
+    ]
 
 
 def _kind(slug: str) -> Kind:
@@ -67,22 +84,6 @@ def _described(component: Component) -> dict[str, Any]:
         "implementation": component.spec.implementation,
         "schema": component.spec.config.model_json_schema(),
     }
-
-
-def _fields(config: type[ComponentConfig]) -> list[tuple[str, str, str, str, str]]:
-    """Key, type, default, bounds and description of every key."""
-    described = config.model_json_schema()
-    required = described.get("required", [])
-    return [
-        (
-            key,
-            _type(field),
-            "required" if key in required else json.dumps(field.get("default"), ensure_ascii=False),
-            _bounds(field),
-            field.get("description", ""),
-        )
-        for key, field in described.get("properties", {}).items()
-    ]
 
 
 def _type(field: dict[str, Any]) -> str:
