@@ -39,9 +39,10 @@ class Environment:
         self._programs = self._folder / ("Scripts" if os.name == "nt" else "bin")
         self._prepare()
 
-    def run(self, program: str, *arguments: str, env: dict[str, str] | None = None) -> None:
-        """Runs a program of the environment; the session fails where it does."""
-        self._session.run(str(self._programs / program), *arguments, env=env, external=True)
+    def run(self, program: str, *arguments: str, env: dict[str, str] | None = None, folder: str = ".") -> None:
+        """Runs a program of the environment in a folder of the repository; the session fails where it does."""
+        with self._session.chdir(ROOT / folder):
+            self._session.run(str(self._programs / program), *arguments, env=env, external=True)
 
     def _prepare(self) -> None:
         """Installs all packages in place, unless nothing that says what to install has changed since."""
@@ -75,11 +76,87 @@ def tests(session: nox.Session) -> None:
     Environment(session).run("python", "-m", "pytest", *session.posargs, env=ONE_THREAD)
 
 
+# The compatibility matrix. All but `light` and `docs` share one torch: wheels come and go beside it.
+# Of these CI runs `subsets`, `example`, `build` and `docs`; the others are long and run by hand, all by `matrix`.
+
+
+def _check(session: nox.Session, *names: str) -> None:
+    """Runs checks of the matrix, `tests/matrix/check_<name>.py`; arguments go to pytest instead."""
+    files = [f"tests/matrix/check_{name}.py" for name in names]
+    Environment(session).run("python", "-m", "pytest", *(session.posargs or files), env=ONE_THREAD)
+
+
 @nox.session(venv_backend="none")
 def subsets(session: nox.Session) -> None:
-    """Builds a wheel of every package into dist/ and runs what each subset of them can do. Arguments go to pytest."""
-    checks = [str(path.relative_to(ROOT)) for path in sorted((ROOT / "tests" / "subsets").glob("check_*.py"))]
-    Environment(session).run("python", "-m", "pytest", *(session.posargs or checks), env=ONE_THREAD)
+    """What wheels of some of our packages can do beside one another, and beside broken plugins."""
+    _check(session, "subsets", "broken_wheels")
+
+
+@nox.session(venv_backend="none")
+def example(session: nox.Session) -> None:
+    """The living example and what `inferix plugins new` writes: built, installed, found, tested, run."""
+    _check(session, "example", "skeletons")
+
+
+@nox.session(venv_backend="none")
+def oldest_core(session: nox.Session) -> None:
+    """Today's packages beside the kept wheels of earlier cores."""
+    _check(session, "old_cores")
+
+
+@nox.session(venv_backend="none")
+def build(session: nox.Session) -> None:
+    """Source distributions and wheels of every package into dist/, the same from both."""
+    _check(session, "sdists")
+
+
+@nox.session(venv_backend="none")
+def lowest(session: nox.Session) -> None:
+    """The tests of the core and of light packages with the lowest versions of pure Python libraries they accept."""
+    _check(session, "lowest")
+
+
+@nox.session(venv_backend="none")
+def light(session: nox.Session) -> None:
+    """What needs no torch, without torch, on every Python from 3.11 to 3.13 that is on the machine."""
+    _check(session, "light")
+
+
+@nox.session(reuse_venv=True)
+def docs(session: nox.Session) -> None:
+    """Builds the site into build/docs without torch, and follows its links. `--update` writes generated parts first."""
+    if "--update" in session.posargs:
+        Environment(session).run("python", "docs/site/write.py")
+    session.run("python", "docs/site/links.py")
+    session.install("--requirement", "docs/site/requirements.txt")
+    build = ("mkdocs", "build", "--strict", "--config-file", "docs/site/mkdocs.yml")
+    session.run(*build, env={"NO_MKDOCS_2_WARNING": "1"})
+    session.log("The site is build/docs/index.html.")
+
+
+@nox.session(venv_backend="none")
+def matrix(session: nox.Session) -> None:
+    """Runs every check of compatibility and writes docs/compatibility.md from what came of it (long)."""
+    environment = Environment(session)
+    reports = ROOT / ".nox" / "reports"
+    for name in ("tests", "subsets", "example", "oldest_core", "build", "lowest", "light"):
+        report = f"--junitxml={reports / name}.xml"
+        with_report = {**os.environ, "PYTEST_ADDOPTS": report}
+        session.run(
+            sys.executable, "-m", "nox", "-s", name, env=with_report, external=True, success_codes=list(range(256))
+        )
+    environment.run("python", "tests/matrix/compatibility.py", str(reports), "docs/compatibility.md")
+
+
+@nox.session(venv_backend="none")
+def release(session: nox.Session) -> None:
+    """Builds a package into dist/, if its version, changelog and tag agree. Arguments are folders of packages."""
+    environment = Environment(session)
+    if not session.posargs:
+        session.error("Say what to release, e.g. nox -s release -- inferix-core")
+    environment.run("python", "tests/matrix/releasing.py", *session.posargs)
+    for folder in session.posargs:
+        environment.run("python", "-m", "hatchling", "build", "-d", str(ROOT / "dist"), folder=folder)
 
 
 @nox.session(venv_backend="none")

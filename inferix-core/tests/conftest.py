@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
@@ -9,8 +10,13 @@ from pathlib import Path
 
 import inferix_core
 import pytest
+from inferix_core.cli.application import run
 
 Install = Callable[..., Path]
+Output = tuple[int, str, str]
+
+needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")
+"""For the few tests that load torch among those that run without it (`nox -s light`)."""
 
 HEADER = """\
 from inferix_core.hookspecs import hookimpl
@@ -74,3 +80,16 @@ def write_metadata(
     (info / "METADATA").write_text("\n".join(lines) + "\n", encoding="utf-8")
     points = "".join(f"{name} = {target}\n" for name, target in entry_points.items())
     (info / "entry_points.txt").write_text(f"[inferix]\n{points}", encoding="utf-8")
+
+
+@pytest.fixture
+def inferix(site: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Output]:
+    """Runs one command line in this process: exit code, output, errors."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def invoke(*arguments: str) -> Output:
+        code = run(arguments)
+        captured = capfd.readouterr()
+        return code, captured.out, captured.err
+
+    return invoke

@@ -16,7 +16,7 @@ from inferix_core.catalog import Catalog
 from inferix_core.configuration import resolve
 from inferix_core.specs import Kind
 
-from .conftest import HEADER, Install, write_metadata
+from .conftest import HEADER, Install, needs_torch, write_metadata
 
 STORE = """
 @hookimpl
@@ -130,13 +130,16 @@ def rows(place: Path) -> dict[str, dict[str, Any]]:
     return {row["distribution"]: row for row in json.loads(done.stdout)}
 
 
-@pytest.mark.parametrize("name", BROKEN)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=needs_torch) if name == "loads-torch" else name for name in BROKEN]
+)
 def test_a_broken_plugin_is_listed_with_its_state_and_what_to_do(rows: dict[str, dict[str, Any]], name: str) -> None:
     row = rows[f"acme-{name}"]
     assert row["state"] == BROKEN[name].state, row
     assert [words for words in BROKEN[name].told if words not in row["reason"]] == []
 
 
+@needs_torch
 def test_broken_plugins_harm_no_other(rows: dict[str, dict[str, Any]], place: Path) -> None:
     assert rows["inferix-core"]["state"] == "ready"
     assert "kv-store good" in rows["acme-good"]["provides"]

@@ -15,15 +15,13 @@ from pathlib import Path
 import inferix_core
 import pytest
 from inferix_core import errors
-from inferix_core.cli.application import exit_code, run
+from inferix_core.cli.application import exit_code
 from inferix_core.cli.arguments import disabled_plugins, joined_times
 from inferix_core.cli.request import GenerateRequest
 from inferix_core.cli.times import seconds_of
 from inferix_core.errors import ConfigError
 
-from .conftest import Install
-
-Output = tuple[int, str, str]
+from .conftest import Install, Output, needs_torch
 
 WORLD = """
 @hookimpl
@@ -42,19 +40,6 @@ def inferix_add_commands(cli: typer.Typer):
     def hello():
         {body}
 """
-
-
-@pytest.fixture
-def inferix(site: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Output]:
-    """Runs one command line in this process: exit code, output, errors."""
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def invoke(*arguments: str) -> Output:
-        code = run(arguments)
-        captured = capfd.readouterr()
-        return code, captured.out, captured.err
-
-    return invoke
 
 
 @pytest.fixture
@@ -100,17 +85,22 @@ def test_what_only_describes_imports_no_tensor_library(site: Path, arguments: li
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["plugins", "list"]], ids=" ".join)
-def test_what_only_describes_takes_less_than_half_a_second(site: Path, arguments: list[str]) -> None:
-    # CPU time of the child, since the wall time of a busy machine says nothing; the best of five.
-    best = float("inf")
+def test_what_only_describes_costs_little_beside_importing_its_libraries(site: Path, arguments: list[str]) -> None:
+    # CPU time of children, as a ratio in one run: seconds differ between machines, and on a busy one from hour to hour.
+    libraries = "import importlib_metadata, loguru, pluggy, pydantic, rich.table, typer.rich_utils"
+    ratio = float("inf")
     for _ in range(5):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        assert program(site, *arguments).returncode == 0
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        best = min(best, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-        if best < 0.5:
+        ratio = min(ratio, cpu_seconds(site, *arguments) / cpu_seconds(site, wrapped=libraries))
+        if ratio < 3.0:
             break
-    assert best < 0.5
+    assert ratio < 3.0
+
+
+def cpu_seconds(site: Path, *arguments: str, wrapped: str = "") -> float:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert program(site, *arguments, wrapped=wrapped).returncode == 0
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def test_the_program_lowers_the_spinning_of_openmp_before_anything_else(site: Path) -> None:
@@ -385,6 +375,7 @@ def test_plugins_are_left_out_before_the_command_only() -> None:
     assert disabled_plugins(["--without", "a", "--debug", "--without=b", "x", "--without", "c"]) == ["a", "b"]
 
 
+@needs_torch
 def test_the_public_names_are_imported_when_they_are_used(site: Path) -> None:
     wrapped = (
         "import sys, inferix_core\nassert inferix_core.Signal and inferix_core.ConfigError and inferix_core.Catalog\n"

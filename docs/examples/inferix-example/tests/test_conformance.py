@@ -1,8 +1,12 @@
 """The rules of the contracts, from the core's conformance kit (`pip install 'inferix-core[testing]'`)."""
 
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
-from inferix_core.contracts import Decoder, KVPolicy, Model, Planner, Solver
+from inferix_core.contracts import Decoder, KVPolicy, Model, Planner, Profiler, Solver, Streamer
 from inferix_core.plan import Geometry, Level
 from inferix_core.signals import Signal
 from inferix_core.specs import ComponentConfig
@@ -12,13 +16,17 @@ from inferix_core.testing.suites import (
     ModelSuite,
     PlannerSuite,
     PluginSuite,
+    ProfilerSuite,
     SolverSuite,
+    StreamerSuite,
 )
-from inferix_example.config import LandmarksConfig, PondConfig, PondPlannerConfig
+from inferix_example.config import LandmarksConfig, PondConfig, PondPlannerConfig, RhythmConfig
 from inferix_example.landmarks import LandmarksPolicy
 from inferix_example.light import PondLight
 from inferix_example.planner import CLEAN, NOISE, DirectSolver, PondPlanner
 from inferix_example.pond import Pond
+from inferix_example.rhythm import Rhythm
+from inferix_example.y4m import Y4MStreamer
 
 CPU = torch.device("cpu")
 
@@ -67,3 +75,28 @@ class TestLight(DecoderSuite):
 class TestLandmarks(KVPolicySuite):
     def policy(self) -> KVPolicy:
         return LandmarksPolicy(LandmarksConfig(every=4, num_recent_latents=4))
+
+
+class TestY4M(StreamerSuite):
+    name = "pond.y4m"
+    max_mean_difference = 1.0  # luma and chroma are rounded
+
+    def streamer(self, target: Path) -> Streamer:
+        return Y4MStreamer(ComponentConfig(), target=str(target))
+
+    def read(self, target: Path) -> np.ndarray:
+        header, _, data = target.read_bytes().partition(b"\n")
+        tags = {tag[0]: tag[1:] for tag in header.decode().split()[1:]}
+        assert Fraction(tags["F"].replace(":", "/")) == 8
+        height, width = int(tags["H"]), int(tags["W"])
+        frames = np.frombuffer(data, np.uint8).reshape(-1, len(b"FRAME\n") + 3 * height * width)[:, len(b"FRAME\n") :]
+        y, cb, cr = np.moveaxis(frames.reshape(-1, 3, height, width).astype(np.float64), 1, 0)
+        y, cb, cr = (y - 16.0) * 255.0 / 219.0, (cb - 128.0) * 255.0 / 224.0, (cr - 128.0) * 255.0 / 224.0
+        red, blue = y + 1.402 * cr, y + 1.772 * cb
+        green = (y - 0.299 * red - 0.114 * blue) / 0.587
+        return np.stack([red, green, blue], axis=-1).round().clip(0, 255).astype(np.uint8)
+
+
+class TestRhythm(ProfilerSuite):
+    def profiler(self) -> Profiler:
+        return Rhythm(RhythmConfig())

@@ -9,6 +9,7 @@ import ast
 import importlib.util
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import importlib_metadata
 from packaging.requirements import InvalidRequirement, Requirement
 
 from inferix_core.catalog.records import Component, PluginRecord, State
-from inferix_core.specs import ModelSpec
+from inferix_core.specs import ComponentConfig, ModelSpec
 
 
 def examine(record: PluginRecord) -> PluginRecord:
@@ -41,7 +42,7 @@ def _missing_requirements(distribution: str) -> Iterator[str]:
         try:
             requirement = Requirement(line)
             if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-                importlib_metadata.version(requirement.name)
+                importlib_metadata.distribution(requirement.name)  # its version would cost reading its metadata
         except InvalidRequirement:
             continue
         except importlib_metadata.PackageNotFoundError:
@@ -60,7 +61,7 @@ def _faults_of(component: Component) -> Iterator[str]:
     if drift and (fault := _implementation_fault(drift)):
         yield f"has its drift measured by '{drift}', but {fault}. {report}"
     try:
-        component.spec.config.model_json_schema()
+        _describe(component.spec.config)
     except Exception as error:  # foreign types: pydantic raises whatever their code raises
         yield f"has a configuration that no schema can describe: {_first_line(error)}. {report}"
 
@@ -74,10 +75,9 @@ def _implementation_fault(implementation: str) -> str:
     if found.origin is None or not found.origin.endswith(".py"):
         return ""
     try:
-        tree = ast.parse(Path(found.origin).read_bytes())
+        names = _names_in(found.origin, Path(found.origin).stat().st_mtime_ns)
     except (OSError, SyntaxError, ValueError) as error:
         return f"'{module}' cannot be read ({_first_line(error)})"
-    names = set(_bound_names(tree))
     if attribute in names or "*" in names or "__getattr__" in names:
         return ""
     return f"'{module}' has no '{attribute}'"
@@ -96,6 +96,18 @@ def _find_module(module: str) -> ModuleSpec | None:
     except (ImportError, ValueError):
         return None
     return found
+
+
+@cache
+def _describe(config: type[ComponentConfig]) -> None:
+    """Raises what makes a schema impossible; many components have nothing to configure and share one class."""
+    config.model_json_schema()
+
+
+@cache
+def _names_in(source: str, modified: int) -> frozenset[str]:
+    """The names bound in a file as it was at that time; a module often implements several components."""
+    return frozenset(_bound_names(ast.parse(Path(source).read_bytes())))
 
 
 def _bound_names(tree: ast.Module) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from loguru import logger
@@ -40,16 +40,20 @@ class Selection:
             return f"It is not in the allowlist of {self.allowed_by}. Add '{plugin}' there to use the plugin."
         return ""
 
-    def warn_of_unmatched(self, installed: Iterable[tuple[str, str]]) -> None:
-        """Warns of every name that no installed (plugin, distribution) answers to."""
+    def unmatched(self, installed: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+        """Every name that no installed (plugin, distribution) answers to: where it was given, and the complaint."""
         known: set[str] = set()
         for plugin, distribution in installed:
             known |= names_of(plugin, distribution)
-        for name in sorted((self.allowed or frozenset()) - known):
-            logger.warning(f"{self.allowed_by} names '{name}', which is not installed.{nearest(name, known)}")
-        for name, source in self.disabled.items():
+        given = [(name, self.allowed_by) for name in sorted(self.allowed or ())] + list(self.disabled.items())
+        for name, source in given:
             if name not in known:
-                logger.warning(f"{source} names '{name}', which is not installed.{nearest(name, known)}")
+                yield source, f"{source} names '{name}', which is not installed.{nearest(name, known)}"
+
+    def warn_of_unmatched(self, installed: Iterable[tuple[str, str]]) -> None:
+        """Warns of every name that no installed (plugin, distribution) answers to."""
+        for _, complaint in self.unmatched(installed):
+            logger.warning(complaint)
 
 
 def names_of(plugin: str, distribution: str) -> set[str]:

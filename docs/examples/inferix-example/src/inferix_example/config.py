@@ -28,3 +28,9 @@ class LandmarksConfig(ComponentConfig):
     num_recent_latents: int = Field(
         default=6, ge=1, description="The last latents that stay, those of the current block included."
     )
+
+
+class RhythmConfig(ComponentConfig):
+    """Configuration of the profiler `rhythm`."""
+
+    csv_path: str | None = Field(default=None, description="A file that gets one line for each block, at the end.")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from inferix_core.hookspecs import hookimpl
-from inferix_core.specs import ModelSpec, Spec
+from inferix_core.specs import ModelSpec, Spec, StreamerSpec
 
-from inferix_example.config import LandmarksConfig, PondConfig, PondPlannerConfig
+from inferix_example.config import LandmarksConfig, PondConfig, PondPlannerConfig, RhythmConfig
 
 
 @hookimpl
@@ -56,4 +56,26 @@ def inferix_kv_policies() -> Iterable[Spec]:
         summary="Every n-th latent stays for ever, and the last ones besides.",
         implementation="inferix_example.landmarks:LandmarksPolicy",
         config=LandmarksConfig,
+    )
+
+
+@hookimpl
+def inferix_streamers() -> Iterable[StreamerSpec]:
+    """Video without compression, chosen by the suffix of the file."""
+    yield StreamerSpec(
+        name="y4m",
+        summary="Writes uncompressed video that players and encoders read.",
+        implementation="inferix_example.y4m:Y4MStreamer",
+        targets=(".y4m",),
+    )
+
+
+@hookimpl
+def inferix_profilers() -> Iterable[Spec]:
+    """How evenly blocks come."""
+    yield Spec(
+        name="rhythm",
+        summary="Tells how evenly blocks come.",
+        implementation="inferix_example.rhythm:Rhythm",
+        config=RhythmConfig,
     )

@@ -29,4 +29,4 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Wheels:
 @pytest.fixture(scope="session")
 def place(wheels: Wheels) -> Place:
     """The environment; a test says what it holds."""
-    return Place(ROOT / ".nox" / "subsets", wheels)
+    return Place(ROOT / ".nox" / "matrix", wheels)

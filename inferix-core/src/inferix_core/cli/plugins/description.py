@@ -1,4 +1,4 @@
-"""`inferix plugins`."""
+"""`inferix plugins show`: one component, and how it is configured."""
 
 from __future__ import annotations
 
@@ -6,61 +6,28 @@ import json
 from typing import Annotated, Any
 
 import typer
+from pydantic import BaseModel
 
-from inferix_core.catalog import PluginRecord, State
+from inferix_core.catalog import Component
 from inferix_core.cli.session import Session
 from inferix_core.errors import ConfigError, nearest
-from inferix_core.specs import ComponentConfig, Kind
+from inferix_core.specs import Kind
 
-application = typer.Typer(help="Show what is installed.", no_args_is_help=True)
-
-_STYLES = {
-    State.READY: "green",
-    State.DISABLED: "dim",
-    State.INCOMPATIBLE: "yellow",
-    State.CONFLICTING: "yellow",
-    State.BROKEN: "red",
-}
 _BOUNDS = {"minimum": "≥ ", "exclusiveMinimum": "> ", "maximum": "≤ ", "exclusiveMaximum": "< ", "pattern": "matches "}
 
 
-@application.command("list")
-def list_plugins(
-    context: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
-) -> None:
-    """List every installed plugin, its state, and what it provides."""
-    session: Session = context.obj
-    records = session.catalog.examined()
-    if as_json:
-        typer.echo(json.dumps([_row(record) for record in records], indent=2))
-        return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None)
-    for header in ("plugin", "state", "distribution", "version"):
-        table.add_column(header, no_wrap=True)
-    table.add_column("provides")
-    table.add_column("reason")
-    for record in records:
-        row = _row(record)
-        provides = ", ".join(row["provides"])
-        state = Text(record.state.value, style=_STYLES[record.state])
-        reason = Text(record.reason)
-        table.add_row(record.name, state, record.distribution, record.version, Text(provides), reason)
-    Console().print(table)
-
-
-@application.command()
 def show(
     context: typer.Context,
     kind: Annotated[str, typer.Argument(help=f"One of: {', '.join(kind.slug for kind in Kind)}.")],
     name: Annotated[str, typer.Argument(help="The component's name, or distribution:name.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with the JSON schema of its keys.")] = False,
 ) -> None:
     """Show one component: what it is, what it provides, and how it is configured."""
     session: Session = context.obj
     component = session.catalog.choose(_kind(kind), name)
+    if as_json:
+        typer.echo(json.dumps(_described(component), indent=2, ensure_ascii=False))
+        return
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -70,7 +37,7 @@ def show(
     console.print(Text(component.spec.summary))
     if component.spec.provides:
         console.print(Text(f"Provides: {', '.join(sorted(component.spec.provides))}"))
-    fields = _fields(component.spec.config)
+    fields = described_fields(component.spec.config)
     if not fields:
         console.print("It has nothing to configure.")
         return
@@ -83,26 +50,8 @@ def show(
     console.print(table)
 
 
-def _kind(slug: str) -> Kind:
-    slugs = {kind.slug: kind for kind in Kind}
-    if slug not in slugs:
-        raise ConfigError(f"There is no kind '{slug}'.{nearest(slug, slugs)} Kinds: {', '.join(slugs)}.")
-    return slugs[slug]
-
-
-def _row(record: PluginRecord) -> dict[str, Any]:
-    return {
-        "name": record.name,
-        "state": record.state.value,
-        "distribution": record.distribution,
-        "version": record.version,
-        "provides": [f"{component.kind.slug} {component.name}" for component in record.components],
-        "reason": record.reason,
-    }
-
-
-def _fields(config: type[ComponentConfig]) -> list[tuple[str, str, str, str, str]]:
-    """Key, type, default, bounds and description of every key."""
+def described_fields(config: type[BaseModel]) -> list[tuple[str, str, str, str, str]]:
+    """Key, type, default, bounds and description of every key, as words."""
     described = config.model_json_schema()
     required = described.get("required", [])
     return [
@@ -115,6 +64,26 @@ def _fields(config: type[ComponentConfig]) -> list[tuple[str, str, str, str, str
         )
         for key, field in described.get("properties", {}).items()
     ]
+
+
+def _kind(slug: str) -> Kind:
+    slugs = {kind.slug: kind for kind in Kind}
+    if slug not in slugs:
+        raise ConfigError(f"There is no kind '{slug}'.{nearest(slug, slugs)} Kinds: {', '.join(slugs)}.")
+    return slugs[slug]
+
+
+def _described(component: Component) -> dict[str, Any]:
+    return {
+        "kind": component.kind.slug,
+        "name": component.name,
+        "distribution": component.distribution,
+        "version": component.version,
+        "summary": component.spec.summary,
+        "provides": sorted(component.spec.provides),
+        "implementation": component.spec.implementation,
+        "schema": component.spec.config.model_json_schema(),
+    }
 
 
 def _type(field: dict[str, Any]) -> str:

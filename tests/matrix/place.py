@@ -62,6 +62,7 @@ class Place:
     def __init__(self, folder: Path, wheels: Wheels) -> None:
         self._wheels = wheels
         self._held: set[str] = set()
+        self._third_parties: list[str] = []
         venv.EnvBuilder(clear=True, with_pip=False, symlinks=os.name != "nt").create(folder)
         self._programs = folder / ("Scripts" if os.name == "nt" else "bin")
         found = self.run("python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))")
@@ -84,13 +85,25 @@ class Place:
         self._install(wheel)
         self._held.discard("inferix-core")
 
+    def holds_third_parties(self, *requirements: str) -> None:
+        """Installs these, with what they require, in front of those that it shares; `drops_third_parties` undoes it."""
+        before = self._distributions()
+        self._pip("install", "--quiet", "--ignore-installed", *requirements)
+        self._third_parties = sorted(self._distributions() - before)
+
+    def drops_third_parties(self) -> None:
+        """Goes back to the shared ones."""
+        if self._third_parties:
+            self._pip("uninstall", "--yes", "--quiet", *self._third_parties)
+        self._third_parties = []
+
     def unmet_requirements(self) -> str:
         """What `pip check` says of distributions of ours; empty if all that they declare is there."""
         checked = self._pip("check", check=False)
         return "\n".join(line for line in checked.stdout.splitlines() if line.startswith("inferix"))
 
     def run(
-        self, program: str, *arguments: str, cwd: Path | None = None, code: int = 0
+        self, program: str, *arguments: str, cwd: Path | None = None, code: int = 0, timeout: float = 300
     ) -> subprocess.CompletedProcess[str]:
         """Runs a program of the environment, which must end with `code` and without a traceback."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("INFERIX_", "PYTHON"))}
@@ -100,12 +113,17 @@ class Place:
             text=True,
             cwd=cwd or self._programs,
             env={**environment, **QUIET},
-            timeout=300,
+            timeout=timeout,
             check=False,
         )
         assert done.returncode == code, f"{program} {arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr, done.stderr
         return done
+
+    def _distributions(self) -> set[str]:
+        """What lies in the environment itself, by name."""
+        folder = self.run("python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").stdout.strip()
+        return {path.name.split("-")[0] for path in Path(folder).glob("*.dist-info")}
 
     def _install(self, *wheels: Path) -> None:
         self._pip("install", "--no-deps", "--no-index", "--quiet", "--force-reinstall", *map(str, wheels))
