@@ -251,7 +251,7 @@ def test_a_server_with_a_token_asks_for_it_on_a_page(
         page = opened(address)
         page.fill("#token", "wrong")
         page.keyboard.press("Enter")
-        page.wait_for_url("**/login?wrong")
+        page.wait_for_url("**/login#wrong")
         page.screenshot(path=artifacts / "login.png")
         page.fill("#token", token)
         page.keyboard.press("Enter")

@@ -62,7 +62,7 @@ def test_a_web_socket_needs_the_token_before_it_opens(guarded: Client) -> None:
 
 def test_a_login_gives_a_session_that_scripts_cannot_read_and_a_logout_ends_it(stranger: httpx2.Client) -> None:
     wrong = stranger.post("/login", data={"token": "wrong"})
-    assert (wrong.status_code, wrong.headers["location"]) == (303, "/login?wrong")
+    assert (wrong.status_code, wrong.headers["location"]) == (303, "/login#wrong")
     right = stranger.post("/login", data={"token": TOKEN})
     cookie = right.headers["set-cookie"].lower()
     assert "httponly" in cookie

@@ -1,3 +1,4 @@
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -133,6 +134,18 @@ def test_a_paused_world_makes_no_block_but_those_it_is_stepped_by(hall: Hall) ->
     hall.resume(name).result()
     wait_until(lambda: len(made) > before + 3)
     assert all(one.late < 2 * BLOCK_SECONDS for _, one in made)  # the pause is no lateness
+
+
+def test_stepping_one_world_by_many_blocks_lets_another_play_on(hall: Hall) -> None:
+    made = collected(hall)
+    playing, stepped = watched(hall), str(hall.create("a pond", is_paused=True).result()["id"])
+    wait_until(lambda: len(made) > 3)
+    for _ in range(3):
+        assert hall.step(stepped, 16).result()["world"] == stepped
+    names = [name for name, _ in made]
+    between = names[names.index(stepped) : len(names) - names[::-1].index(stepped)]
+    assert between.count(stepped) == 48
+    assert between.count(playing) >= 2
 
 
 def test_a_playing_world_cannot_be_stepped(hall: Hall) -> None:
@@ -283,15 +296,22 @@ def test_more_worlds_than_the_limit_are_refused_and_closing_one_makes_room(tmp_p
 
 
 def test_more_commands_than_the_limit_are_refused_at_once(tmp_path: Path) -> None:
-    with quick_hall(tmp_path, limits={"max_queued_commands": 3}) as hall:
+    gate = threading.Event()
+
+    class Slow(ToyModel):
+        def head(self, state):  # type: ignore[no-untyped-def]
+            gate.wait(10)
+            return super().head(state)
+
+    with quick_hall(tmp_path, engine=quick_engine(model=Slow()), limits={"max_queued_commands": 3}) as hall:
         name = str(hall.create("a pond", is_paused=True).result()["id"])
-        stepping = hall.step(name, 16)
-        hall.pause(name), hall.pause(name)
+        stepping = [hall.step(name), hall.pause(name), hall.pause(name)]
         with pytest.raises(RefusedError) as refused:
             hall.pause(name)
         assert refused.value.code == "too_many_commands"
-        stepping.result()
-        wait_until(lambda: hall.num_waiting_commands == 0)
+        gate.set()
+        for one in stepping:
+            one.result()
         for _ in range(20):
             hall.pause(name).result()  # the count goes down again
 

@@ -73,4 +73,7 @@ def serve(
     console = Console(highlight=False)
     with console.status("Loading the model …"):
         hall = build_hall(raw, (), settings, catalog)
-    Server(hall, on_ready=lambda address: console.print(f"Open {address} (Ctrl-C ends it)")).run()
+    try:
+        Server(hall, on_ready=lambda address: console.print(f"Open {address} (Ctrl-C ends it)")).run()
+    finally:
+        hall.engine.close()  # profilers write what they measured

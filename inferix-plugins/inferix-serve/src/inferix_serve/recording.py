@@ -35,9 +35,12 @@ def record_script(script: Script, raw: Mapping[str, Any], settings: ServeSetting
     """Carries out the script, writes the video and the report, and prints what was measured."""
     hall = build_hall(raw, (), settings, catalog)
     token = None if settings.token is None else settings.token.get_secret_value()
-    with served(hall) as address, Client(address, token=token) as client:
-        run = Run(script, client)
-        run.carry_out()
+    try:
+        with served(hall) as address, Client(address, token=token) as client:
+            run = Run(script, client)
+            run.carry_out()
+    finally:
+        hall.engine.close()
     if script.record.video is not None:
         _write_video(hall.engine, run.pictures, str(script.record.video))
     report = run.report()

@@ -242,21 +242,27 @@ class Hall:
         return self._command(name, resume)
 
     def step(self, name: str, num_blocks: int = 1) -> Future[dict[str, Any]]:
-        """Makes so many blocks of a paused world, watched or not; fulfilled when they are made."""
+        """Makes so many blocks of a paused world, watched or not; fulfilled when they are made.
 
-        def step(live: LiveWorld) -> dict[str, Any]:
-            if not live.is_paused:
-                raise RefusedError(409, "playing", "The world plays by itself. Pause it to step it.")
-            first, live.error = live.next_block, None
-            live.clock.forget_shown()
-            for _ in range(num_blocks):
-                self._stage.make(live)
-                if live.error is not None:
-                    raise RefusedError(409, "world_failed", live.error)
-            live.is_stepping = True
-            return self._acknowledged(live, block=first)
+        Each is a command of its own, so that other worlds get their blocks between them.
+        """
+        outcome: Future[dict[str, Any]] = Future()
+        outcome.set_running_or_notify_cancel()
 
-        return self._command(name, step)
+        def begin(num_left: int, first: int | None) -> None:
+            self._command(name, partial(self._stepped, first=first)).add_done_callback(partial(proceed, num_left - 1))
+
+        def proceed(num_left: int, made: Future[dict[str, Any]]) -> None:
+            try:
+                if num_left == 0:
+                    outcome.set_result(made.result())
+                else:
+                    begin(num_left, made.result()["block"])
+            except Exception as error:  # belongs to whoever asked
+                outcome.set_exception(error)
+
+        begin(num_blocks, None)
+        return outcome
 
     def rewind(self, name: str, num_blocks: int) -> Future[dict[str, Any]]:
         """Goes back to when `num_blocks` blocks were finished."""
@@ -292,6 +298,18 @@ class Hall:
     def sleep(self, name: str) -> Future[None]:
         """Saves a world to the disk and closes it; it comes back when it is asked for."""
         return self._command(name, self._stage.sleep)
+
+    def _stepped(self, live: LiveWorld, *, first: int | None) -> dict[str, Any]:
+        """One block; `first` is the first of all that were asked for."""
+        if not live.is_paused:
+            raise RefusedError(409, "playing", "The world plays by itself. Pause it to step it.")
+        first, live.error = live.next_block if first is None else first, None
+        live.clock.forget_shown()
+        self._stage.make(live)
+        if live.error is not None:
+            raise RefusedError(409, "world_failed", live.error)
+        live.is_stepping = True
+        return self._acknowledged(live, block=first)
 
     def _command(self, name: str, verb: Callable[[LiveWorld], T]) -> Future[T]:
         """Queues what is to be done with one world; wakes it where it sleeps."""

@@ -185,7 +185,7 @@ class LiveWorld:
             oldest = self.oldest_reachable - 1  # the picture that a world shows when it is rewound as far as it goes
             self.pictures = {
                 **{index: one for index, one in self.pictures.items() if index >= oldest},
-                block.index: frames[-1],
+                block.index: frames[-1].copy(),
             }
         return made
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _DESCRIPTION = """Worlds that are made block by block, watched live and steered.
 
 Every command is answered with the block at which it takes effect. A refused request has a body
-`{"error": {"code": …, "message": …}}`: 413 for what is too large, 429 for what is too many."""
+{"error": {"code": …, "message": …}}: 413 for what is too large, 429 for what is too many."""
 
 
 def build_app(hall: Hall) -> FastAPI:

@@ -52,7 +52,7 @@ async def login(request: Request, here: Here) -> Response:
     token = _field(await request.body(), "token")
     if not here.sessions.knows(token):
         await asyncio.sleep(_WRONG_TOKEN_SECONDS)
-        return RedirectResponse(f"{LOGIN}?wrong", status_code=303)
+        return RedirectResponse(f"{LOGIN}#wrong", status_code=303)
     answer = RedirectResponse("/", status_code=303)
     answer.set_cookie(
         COOKIE,
