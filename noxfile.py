@@ -18,11 +18,13 @@ PACKAGES = [
     "inferix-plugins/inferix-stream",
     "inferix-plugins/inferix-profile",
     "inferix-plugins/inferix-quant",
+    "inferix-plugins/inferix-serve",
     "inferix-plugins/inferix-tinyworld",
 ]
 EXTRAS = {  # what the tests of optional parts need
     "inferix-core": "[bench,gym,media]",
     "inferix-wan": "[text]",
+    "inferix-plugins/inferix-serve": "[webrtc,test]",
     "inferix-plugins/inferix-tinyworld": "[train]",
 }
 TOOLS = ["hatchling", "editables", "pytest", "pytest-timeout", "hypothesis", "ruff", "mypy", "nox"]
@@ -157,6 +159,18 @@ def release(session: nox.Session) -> None:
     environment.run("python", "tests/matrix/releasing.py", *session.posargs)
     for folder in session.posargs:
         environment.run("python", "-m", "hatchling", "build", "-d", str(ROOT / "dist"), folder=folder)
+
+
+@nox.session(venv_backend="none")
+def e2e(session: nox.Session) -> None:
+    """Runs real servers with a real browser and media servers, and says which of them are missing.
+
+    Pictures of the page go to tests/e2e/artifacts/. Arguments go to pytest.
+    """
+    environment = Environment(session)
+    environment.run("python", "tests/e2e/needs.py")
+    checks = [str(path.relative_to(ROOT)) for path in sorted((ROOT / "tests" / "e2e").glob("check_*.py"))]
+    environment.run("python", "-m", "pytest", "-s", *(session.posargs or checks), env=QUIET_OPENMP)
 
 
 @nox.session(venv_backend="none")

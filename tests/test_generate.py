@@ -202,3 +202,17 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
 def test_models_and_schema_know_the_embedded_world(tmp_path: Path) -> None:
     assert "tinyworld" in inferix("models", cwd=tmp_path).stdout
     assert "tinyworld" in json.dumps(json.loads(inferix("schema", cwd=tmp_path).stdout))
+
+
+def test_an_output_may_be_an_address_and_its_contact_sheet_lies_here(tmp_path: Path) -> None:
+    done = inferix("generate", PROMPT, "--seconds", "1", "-o", "null://studio/world", "--contact-sheet", cwd=tmp_path)
+    assert "Video: null://studio/world" in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["world.png"]
+
+
+def test_a_live_output_takes_as_long_as_its_video_and_holds_all_of_it(tmp_path: Path) -> None:
+    started = time.monotonic()
+    inferix("generate", PROMPT, "--seconds", "3", "-o", "live.m3u8", cwd=tmp_path)
+    assert time.monotonic() - started >= 3.0 - 1 / 16
+    frames, rate = video(tmp_path / "live.m3u8")
+    assert (len(frames), rate) == (48, 16.0)

@@ -15,7 +15,7 @@ KNOWN_COMPONENTS: Mapping[str, Mapping[Kind, tuple[str, ...]]] = {
         Kind.KV_POLICY: ("sink-window", "window", "selective", "strided"),
         Kind.KV_CODEC: ("int8", "fp8", "int4"),
     },
-    "inferix-stream": {Kind.STREAMER: ("mp4", "gif", "png-folder", "contact-sheet", "hls", "rtmp")},
+    "inferix-stream": {Kind.STREAMER: ("mp4", "gif", "png-folder", "contact-sheet", "hls", "rtmp", "webrtc", "null")},
     "inferix-quant": {Kind.QUANTIZER: ("int8", "fp8")},
     "inferix-profile": {Kind.PROFILER: ("trace",)},
     "inferix-parallel": {Kind.PARALLEL: ("ulysses", "ring", "hybrid", "adaptive")},
@@ -23,7 +23,7 @@ KNOWN_COMPONENTS: Mapping[str, Mapping[Kind, tuple[str, ...]]] = {
 """Distribution to the names of its components, for each kind."""
 
 KNOWN_TARGETS: Mapping[str, tuple[str, ...]] = {
-    "inferix-stream": (".mp4", ".gif", ".png", "folder", ".m3u8", "rtmp"),
+    "inferix-stream": (".mp4", ".gif", ".png", "folder", ".m3u8", "rtmp", "rtmps", "null"),
 }
 """Distribution to the suffixes, schemes and "folder" that its streamers write to."""
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,31 @@ def make_frames() -> Callable[..., np.ndarray]:
         return frames
 
     return make
+
+
+@pytest.fixture
+def painted() -> Callable[..., np.ndarray]:
+    """Frames whose numbers can be read back from a lossy picture: a bar for each of ten bits."""
+
+    def paint(numbers: Iterable[int], *, height: int = 96, width: int = 160) -> np.ndarray:
+        numbers = list(numbers)
+        frames = np.full((len(numbers), height, width, 3), 60, np.uint8)
+        for frame, number in zip(frames, numbers, strict=True):
+            for bit in range(10):
+                frame[16:64, 16 * bit : 16 * bit + 16] = 230 if number >> bit & 1 else 20
+        return frames
+
+    return paint
+
+
+@pytest.fixture
+def number_in() -> Callable[[np.ndarray], int]:
+    """The number that is painted in a picture."""
+
+    def read(picture: np.ndarray) -> int:
+        return sum(int(picture[30:50, 16 * bit + 5 : 16 * bit + 11].mean() > 125) << bit for bit in range(10))
+
+    return read
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 def test_every_kind_of_target_has_a_streamer_that_loads():
     specs = {target: spec for spec in inferix_streamers() for target in spec.targets}
-    assert set(specs) == {".mp4", ".gif", "folder", ".png"}
-    for spec in specs.values():
+    assert set(specs) == {".mp4", ".gif", "folder", ".png", ".m3u8", "rtmp", "rtmps", "null"}
+    for spec in inferix_streamers():
         streamer = spec.load()(spec.config(), target="x")
         assert all(hasattr(streamer, method) for method in ("open", "write", "close"))
     assert VideoFormat(1, 1, 1.0).fps == 1.0
@@ -21,7 +21,7 @@ def test_every_kind_of_target_has_a_streamer_that_loads():
 def test_declaring_the_streamers_imports_neither_a_tensor_library_nor_a_codec():
     code = (
         "import sys; from inferix_stream.plugin import inferix_streamers; list(inferix_streamers()); "
-        "print([name for name in ('torch', 'numpy', 'av') if name in sys.modules])"
+        "print([name for name in ('torch', 'numpy', 'av', 'aiortc') if name in sys.modules])"
     )
     outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert outcome.stdout.strip() == "[]"

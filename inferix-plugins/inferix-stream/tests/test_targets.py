@@ -9,7 +9,8 @@ from inferix_core.events import Block
 from inferix_stream.plugin import inferix_streamers
 
 VIDEO = VideoFormat(32, 48, 16.0)
-SPECS = {spec.name: spec for spec in inferix_streamers()}
+ALL = {spec.name: spec for spec in inferix_streamers()}
+SPECS = {name: spec for name, spec in ALL.items() if any(one == "folder" or one[0] == "." for one in spec.targets)}
 FILES = [name for name in SPECS if name != "png-folder"]
 
 

@@ -10,6 +10,11 @@ FOLDER = "folder"
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
+def is_address(target: str) -> bool:
+    """Whether it is an address such as rtmp://host/live/world rather than a path."""
+    return _SCHEME.match(target) is not None
+
+
 def target_kind(target: str) -> str:
     """A suffix such as ".mp4", a URL scheme such as "rtmp", or "folder"; lower case.
 

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
+from inferix_core.catalog.targets import is_address
 from inferix_core.cli.frames_file import read_picture, read_video
 from inferix_core.cli.interruption import deferred_interrupt
 from inferix_core.cli.progress import frames_progress
@@ -108,8 +109,8 @@ def run_generation(request: GenerateRequest, console: Console) -> RunReport:
 
 
 def contact_sheet_path(output: str) -> str:
-    """Where the contact sheet of an output lies: beside it, under the same name."""
-    path = Path(output)
+    """Where the contact sheet of an output lies: beside it, under the same name; here, if it is an address."""
+    path = Path(output.rpartition("/")[2] or "inferix") if is_address(output) else Path(output)
     return str(path.with_name(f"{path.stem or path.name}.png"))
 
 
@@ -203,6 +204,7 @@ def _print_summary(console: Console, report: RunReport, request: GenerateRequest
         share = seconds / report.total_seconds if report.total_seconds else 0.0
         table.add_row(label, f"{1000.0 * seconds / report.num_blocks:.1f}", f"{share:.0%}")
     console.print(table)
-    console.print(f"Video: {Path(request.output).resolve()}")
+    where = request.output if is_address(request.output) else Path(request.output).resolve()
+    console.print(f"Video: {where}", markup=False, soft_wrap=True)
     if request.contact_sheet:
         console.print(f"Contact sheet: {Path(contact_sheet_path(request.output)).resolve()}")

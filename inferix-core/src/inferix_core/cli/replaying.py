@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from inferix_core.catalog.targets import is_address
 from inferix_core.cli.interruption import deferred_interrupt
 from inferix_core.cli.progress import blocks_progress
 from inferix_core.replay.replaying import Replay, ReplayedBlock
@@ -64,7 +65,8 @@ def run_replay(request: ReplayRequest, console: Console) -> bool:
             engine.close()
     print_verdict(first, num_frames / engine.geometry.fps, request, engine, console)
     if request.output is not None:
-        console.print(f"Video: {Path(request.output).resolve()}", markup=False)
+        where = request.output if is_address(request.output) else Path(request.output).resolve()
+        console.print(f"Video: {where}", markup=False)
     return first is None
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from loguru import logger
 
 from inferix_core.catalog import Catalog
+from inferix_core.catalog.targets import is_address
 from inferix_core.cli.times import checked_duration, timed_text
 from inferix_core.configuration import ResolvedConfig, validated
 from inferix_core.errors import ConfigError, OutputError, SignalError, nearest
@@ -190,7 +191,7 @@ def _check_action(action: str, model: ModelSpec) -> None:
 def _check_folder_of(output: str) -> None:
     """A folder that is missing is found here, not after a large model has been loaded."""
     folder = Path(output).parent
-    if "://" not in output and not folder.is_dir():
+    if not is_address(output) and not folder.is_dir():
         raise OutputError(f"'{output}' cannot be written: there is no folder '{folder}'. Create it, or choose another.")
 
 

@@ -8,6 +8,8 @@ from inferix_core.specs import ComponentConfig
 from pydantic import Field
 
 Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow"]
+BackPressure = Literal["latest", "lossless"]
+H264Encoder = Literal["auto", "h264_nvenc", "libx264"]
 Dither = Literal["none", "bayer", "floyd_steinberg", "sierra2_4a"]
 
 
@@ -67,3 +69,91 @@ class ContactSheetConfig(ComponentConfig):
         le=4096,
         description="Longest side of a frame on the sheet, in pixels; small frames are enlarged to fit.",
     )
+
+
+class LiveConfig(ComponentConfig):
+    """What all live outputs share: how frames wait for the clock, and what happens to those that find no room."""
+
+    back_pressure: BackPressure = Field(
+        "lossless",
+        description="What a full queue does: lossless lets the world wait, latest drops the oldest frames.",
+    )
+    queue_seconds: float = Field(
+        1.0, gt=0.0, le=60.0, description="Seconds of video that wait at most for their time; a block always fits."
+    )
+    paced: bool = Field(True, description="Play frames at the content's rate; false sends them as they are made.")
+
+
+class LiveVideoConfig(LiveConfig):
+    """How live video is encoded as H.264."""
+
+    encoder: H264Encoder = Field(
+        "auto", description="The H.264 encoder; auto takes h264_nvenc where it can be opened, else libx264."
+    )
+    bitrate: int | None = Field(
+        None, ge=50_000, le=200_000_000, description="Bits per second; if not given, by size and frame rate."
+    )
+
+
+class RtmpConfig(LiveVideoConfig):
+    """How a world is pushed to an RTMP server."""
+
+    keyframe_seconds: float = Field(
+        2.0, gt=0.0, le=60.0, description="Seconds between keyframes, where a viewer can join."
+    )
+
+    connect_seconds: float = Field(
+        5.0, gt=0.0, le=120.0, description="Seconds in which the server must accept the stream."
+    )
+    stall_seconds: float = Field(
+        5.0, gt=0.0, le=120.0, description="Seconds without progress after which a connection is given up."
+    )
+    first_retry_seconds: float = Field(
+        0.5, gt=0.0, le=60.0, description="Pause before the first attempt to reconnect; it doubles with each."
+    )
+    longest_retry_seconds: float = Field(10.0, gt=0.0, le=600.0, description="Longest pause between two attempts.")
+
+
+class HlsConfig(LiveVideoConfig):
+    """How a world is cut into segments that players fetch over HTTP."""
+
+    segment_seconds: float = Field(
+        1.0, ge=0.1, le=60.0, description="Seconds of video in a segment; each begins with a keyframe."
+    )
+    playlist: Literal["event", "window"] = Field(
+        "event", description="event keeps every segment; window lists the newest and deletes the others."
+    )
+    num_segments: int = Field(6, ge=3, le=1000, description="Segments in the playlist of a window.")
+
+
+class BroadcastConfig(LiveVideoConfig):
+    """How a world is encoded once for all who watch it."""
+
+    viewer_queue_seconds: float = Field(
+        2.0,
+        gt=0.0,
+        le=60.0,
+        description="Seconds of video that wait for one viewer; beyond them that viewer skips to a new keyframe.",
+    )
+    keyframe_seconds: float = Field(
+        10.0, gt=0.0, le=600.0, description="Longest time between keyframes; who joins or loses one asks for it."
+    )
+    jpeg_quality: int = Field(80, ge=1, le=100, description="Quality of the pictures where video cannot be shown.")
+
+
+class WebRtcConfig(BroadcastConfig):
+    """How a world is shown to browsers."""
+
+    max_viewers: int = Field(32, ge=1, le=10_000, description="Viewers that one world has at most.")
+    connect_seconds: float = Field(
+        20.0, gt=0.0, le=600.0, description="Seconds in which a viewer must have connected after its offer."
+    )
+    ice_servers: tuple[str, ...] = Field(
+        (), description="STUN or TURN servers as URLs; none are needed on one machine or in one network."
+    )
+
+
+class NullConfig(LiveConfig):
+    """How frames are thrown away."""
+
+    paced: bool = Field(False, description="Take frames at the content's rate, as a viewer would.")

@@ -1,0 +1,1 @@
+"""The server without the web: worlds over one engine, made block by block to their deadlines."""

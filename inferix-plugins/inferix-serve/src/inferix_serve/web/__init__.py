@@ -1,0 +1,1 @@
+"""The hall on the web: REST, WebSocket, WebRTC signalling, metrics and the page."""
