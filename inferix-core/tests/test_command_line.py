@@ -84,6 +84,7 @@ LIGHT = [
     ["generate", "--help"],
     ["replay", "--help"],
     ["world", "fork", "--help"],
+    ["weights", "check", "--help"],
 ]
 
 

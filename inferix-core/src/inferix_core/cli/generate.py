@@ -57,8 +57,12 @@ def generate(
         Path | None, typer.Option(metavar="FILE", help="A video that the world goes on from, where the model can.")
     ] = None,
     fit: Annotated[
-        str, typer.Option(metavar="crop|pad", help="What becomes of a picture or video of another aspect ratio.")
-    ] = "crop",
+        str | None,
+        typer.Option(
+            metavar="crop|pad|stretch",
+            help="What becomes of a picture or video of another aspect ratio; left out, what the model does.",
+        ),
+    ] = None,
     contact_sheet: Annotated[
         bool, typer.Option("--contact-sheet", help="Also write one picture with frames of the whole video.")
     ] = False,
@@ -127,7 +131,7 @@ def generate(
     run_generation(request, Console())
 
 
-def _beginning(image: Path | None, video: Path | None, fit: str) -> BeginningFile | None:
+def _beginning(image: Path | None, video: Path | None, fit: str | None) -> BeginningFile | None:
     if image is not None and video is not None:
         raise ConfigError("A world begins with a picture or with a video: give --image or --video.")
     path = image or video
