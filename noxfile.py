@@ -23,6 +23,7 @@ PACKAGES = [
 ]
 EXTRAS = {  # what the tests of optional parts need
     "inferix-core": "[bench,gym,media]",
+    "inferix-magi": "[text]",
     "inferix-wan": "[text]",
     "inferix-plugins/inferix-serve": "[webrtc,test]",
     "inferix-plugins/inferix-tinyworld": "[train]",

@@ -69,6 +69,7 @@ LIGHT = [
     ["generate", "--help"],
     ["replay", "--help"],
     ["world", "fork", "--help"],
+    ["weights", "check", "--help"],
 ]
 
 

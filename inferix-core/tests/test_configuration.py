@@ -307,3 +307,40 @@ def _references(node: Any) -> Any:
     elif isinstance(node, list):
         for value in node:
             yield from _references(value)
+
+
+EXPANDING = """
+class TextConfig(ComponentConfig):
+    path: str | None = Field(None, description="Files.")
+    length: int = Field(1, description="Tokens.")
+
+class BoxConfig(ComponentConfig):
+    box: str | None = Field(None, description="A name that stands for several options.")
+    num_layers: int = Field(2, description="Layers.")
+    text: TextConfig = Field(TextConfig(), description="Text.")
+
+def expand(options):
+    if options.get("box") == "unknown":
+        raise ConfigError("'unknown' is no box.")
+    if "box" not in options:
+        return {}
+    return {"seed": 7, "dtype": "bfloat16", "model": {"num_layers": 6, "text": {"path": "x", "length": 3}}}
+
+@hookimpl
+def inferix_models():
+    yield ModelSpec(
+        "boxed", "A world.", "nowhere:Boxed", config=BoxConfig, preset={"dtype": "float32", "model": {"num_layers": 3}},
+        expansion="plugin_acme_boxes:expand",
+    )
+"""
+
+
+def test_what_a_models_options_stand_for_lies_over_its_presets_and_under_what_the_user_says(install: Install) -> None:
+    install("acme-boxes", "from inferix_core.errors import ConfigError\n" + EXPANDING)
+    catalog = Catalog.discover(only=["acme-boxes"])
+    plain = resolve({"model": {"num_layers": 4}}, catalog)
+    assert (plain.run.dtype, plain.run.seed, plain.effective["model"]["num_layers"]) == ("float32", 0, 4)
+    boxed = resolve({"model": {"box": "a", "text": {"length": 5}}, "seed": 8}, catalog)
+    assert (boxed.run.dtype, boxed.run.seed) == ("bfloat16", 8)
+    assert settings(boxed, Kind.MODEL) == {"box": "a", "num_layers": 6, "text": {"path": "x", "length": 5}}
+    assert told({"model": {"box": "unknown"}}, catalog) == "model: 'unknown' is no box."

@@ -173,10 +173,47 @@ class TestToyDecoder(DecoderSuite):
         return ToyModel().geometry
 
 
-def broken(decoder: ToyDecoder, folder: Path) -> list[str]:
+class Pairs(ToyDecoder):
+    """Mixes the latents of a call two by two, as far as they go."""
+
+    def decode(self, latents: Tensor, state: Any) -> Result:
+        return super().decode(in_pairs(latents), state)
+
+
+class PairsBothWays(ToyAutoencoder):
+    """The same, and mixes the latents that it makes of frames."""
+
+    def decode(self, latents: Tensor, state: Any) -> Result:
+        return super().decode(in_pairs(latents), state)
+
+    def encode(self, frames: Tensor, state: Any) -> Result:
+        latents, new_state = super().encode(frames, state)
+        return in_pairs(latents), new_state
+
+
+def in_pairs(latents: Tensor) -> Tensor:
+    return torch.cat([pair.mean(0, keepdim=True).expand_as(pair) for pair in torch.split(latents, 2)])
+
+
+class TestDecoderOfPairs(TestToyDecoder):
+    group = 2
+
+    def decoder(self) -> ToyDecoder:
+        return Pairs()
+
+
+class TestAutoencoderOfPairs(TestToyAutoencoder):
+    group = 2
+
+    def decoder(self) -> ToyAutoencoder:
+        return PairsBothWays()
+
+
+def broken(decoder: ToyDecoder, folder: Path, *, group_size: int = 1) -> list[str]:
     abilities = frozenset({"encode"} if isinstance(decoder, ToyAutoencoder) else ())
 
     class Cases(DecoderSuite):
+        group = group_size
         provides = abilities
 
         def decoder(self) -> ToyDecoder:
@@ -195,3 +232,12 @@ def test_the_decoder_that_breaks_a_rule_fails_it_and_no_other(name: str, tmp_pat
 
 def test_a_state_that_only_its_decoder_can_read_is_found_out(tmp_path: Path) -> None:
     assert broken(KnowsItsStates(), tmp_path) == ["test_a_state_that_was_saved_gives_the_same_frames"]
+
+
+def test_a_decoder_of_groups_is_found_out_where_it_does_not_say_so_or_carries_nothing_on(tmp_path: Path) -> None:
+    rule = "test_a_stream_has_the_same_frames_wherever_it_is_cut"
+    assert broken(Pairs(), tmp_path) == [rule]
+    assert broken(ForgetsAtCuts(), tmp_path, group_size=2) == [rule]
+    of_frames = "test_an_encoded_stream_has_the_same_latents_wherever_it_is_cut"
+    assert {*broken(PairsBothWays(), tmp_path)} == {rule, of_frames}
+    assert broken(EncodesPieces(), tmp_path, group_size=2) == [of_frames]

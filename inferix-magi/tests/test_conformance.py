@@ -1,11 +1,15 @@
-"""Planner, solver and policy keep the rules of their kinds, and the plugin those of plugins."""
+"""Model, planner, solver and policy keep the rules of their kinds, and the plugin those of plugins."""
 
 from collections.abc import Sequence
+from functools import cache
 
 import torch
+from inferix_core.contracts.model import Model
 from inferix_core.plan import Level, Progress
-from inferix_core.testing.suites import KVPolicySuite, PlannerSuite, PluginSuite, SolverSuite
-from inferix_magi.config import MagiPlannerConfig, MagiRangesConfig, VelocityConfig
+from inferix_core.signals import Signal
+from inferix_core.testing.suites import KVPolicySuite, ModelSuite, PlannerSuite, PluginSuite, SolverSuite
+from inferix_magi.config import MagiModelConfig, MagiPlannerConfig, MagiRangesConfig, VelocityConfig
+from inferix_magi.configured_model import magi_model
 from inferix_magi.planner import MagiPlanner
 from inferix_magi.ranges import MagiRanges
 from inferix_magi.solver import VelocitySolver
@@ -15,6 +19,26 @@ NUM_STEPS = 8
 
 def planner(**settings: object) -> MagiPlanner:
     return MagiPlanner(MagiPlannerConfig.model_validate({"num_steps": NUM_STEPS, **settings}))
+
+
+@cache
+def tiny_model(dtype: torch.dtype) -> Model:
+    config = MagiModelConfig(size="tiny-random", weights="random", height=32, width=48)
+    return magi_model(config, device=torch.device("cpu"), dtype=dtype)
+
+
+class TestModel(ModelSuite):
+    misunderstood = Signal(action="left")
+
+    def model(self) -> Model:
+        return tiny_model(torch.float32)
+
+
+class TestModelInHalfPrecision(TestModel):
+    tolerance = 0.05
+
+    def model(self) -> Model:
+        return tiny_model(torch.bfloat16)
 
 
 class TestPlanner(PlannerSuite):
@@ -43,7 +67,7 @@ class TestVelocitySolverInHalfPrecision(TestVelocitySolver):
 
 class TestRanges(KVPolicySuite):
     def policy(self) -> MagiRanges:
-        return MagiRanges(MagiRangesConfig(num_steps=NUM_STEPS))
+        return MagiRanges(MagiRangesConfig(), planner=self.planner())
 
     def planner(self) -> MagiPlanner:
         return planner()
@@ -51,7 +75,7 @@ class TestRanges(KVPolicySuite):
 
 class TestRangesOfOne(TestRanges):
     def policy(self) -> MagiRanges:
-        return MagiRanges(MagiRangesConfig(num_steps=NUM_STEPS, num_visible_blocks=(1,)))
+        return MagiRanges(MagiRangesConfig(num_visible_blocks=(1,)), planner=self.planner())
 
 
 class TestPlugin(PluginSuite):

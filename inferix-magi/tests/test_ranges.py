@@ -1,15 +1,19 @@
 """The rules of the `magi-ranges` policy."""
 
 import pytest
+from inferix_core.contracts.scheduler import Planner
+from inferix_core.errors import ConfigError
 from inferix_core.plan import Entry, Level, Pass, Prefill, Progress
+from inferix_core.testing.toys import ToyPlanner
 from inferix_magi.config import MagiPlannerConfig, MagiRangesConfig
 from inferix_magi.planner import MagiPlanner
 from inferix_magi.ranges import MagiRanges
-from pydantic import ValidationError
+
+EIGHT_STEPS = MagiPlanner(MagiPlannerConfig(num_steps=8))
 
 
-def policy(**settings: object) -> MagiRanges:
-    return MagiRanges(MagiRangesConfig.model_validate({"num_steps": 8, **settings}))
+def policy(planner: Planner = EIGHT_STEPS, **settings: object) -> MagiRanges:
+    return MagiRanges(MagiRangesConfig.model_validate(settings), planner=planner)
 
 
 def entry(block: int, *, level: int) -> Entry:
@@ -40,7 +44,7 @@ def test_nothing_that_a_block_in_flight_still_sees_is_dropped_and_the_capacity_i
     window: int, parts: tuple[int, ...]
 ) -> None:
     planner = MagiPlanner(MagiPlannerConfig(num_steps=8, num_blocks_in_flight=window))
-    ranges = policy(num_blocks_in_flight=window, num_visible_blocks=parts)
+    ranges = policy(planner, num_visible_blocks=parts)
     capacity = ranges.capacity(planner.num_block_latents)
     assert capacity is not None
     held: set[int] = set()
@@ -71,5 +75,17 @@ def test_a_prefilled_block_sees_itself_alone() -> None:
 
 
 def test_parts_that_do_not_divide_the_steps_are_refused() -> None:
-    with pytest.raises(ValidationError, match="3 equal parts"):
+    with pytest.raises(ConfigError, match="3 equal parts"):
         policy(num_visible_blocks=(3, 2, 1))
+
+
+def test_the_steps_are_the_planners() -> None:
+    planner = MagiPlanner(MagiPlannerConfig(num_steps=16, num_block_latents=2))
+    latents = range(18, 20)
+    entry = Entry(9, latents, latents.start, Level(8, 0.5, 0.5))
+    assert list(policy(planner).visible(entry, range(20))) == list(range(14, 20))
+
+
+def test_another_planner_is_told() -> None:
+    with pytest.raises(ConfigError, match="follows the steps of the planner 'magi'"):
+        policy(ToyPlanner(num_block_latents=2))

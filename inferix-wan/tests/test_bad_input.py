@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from inferix_core.checkpoints import Shape
 from inferix_core.cli.application import run
 from inferix_wan.checkpoints.kinds import NETWORKS
-from inferix_wan.checkpoints.tensors import Shape
 
 MEBIBYTE = 2**20
 TINY = ["--model", "self-forcing", "--preset", "tiny-random"]

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from inferix_wan.checkpoints.diagnosis import differences
+from inferix_core.checkpoints import LazyTensor
+from inferix_core.checkpoints.diagnosis import differences
 from inferix_wan.checkpoints.diffusers import official_tensors
 from inferix_wan.checkpoints.kinds import NETWORKS, UNREAD, recognised
-from inferix_wan.checkpoints.tensors import LazyTensor
 from inferix_wan.image import ClipConfig
 from inferix_wan.image.clip import ClipNetwork
 from inferix_wan.image.clip import network_name as clip_name

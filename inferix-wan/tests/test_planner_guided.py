@@ -12,6 +12,7 @@ from inferix_core.runtime.world import World
 from inferix_core.signals import Signal
 from inferix_core.testing.suites import PlannerSuite
 from inferix_core.testing.toy_engine import toy_engine
+from inferix_core.text.random_encoder import RandomTextEncoder
 from inferix_wan.geometry import wan_geometry
 from inferix_wan.initialisation import initialise
 from inferix_wan.model import WanModel
@@ -21,7 +22,6 @@ from inferix_wan.planners.guided_blocks import GuidedBlocksPlanner
 from inferix_wan.sizes import TRANSFORMERS
 from inferix_wan.solvers.config import UniPCSolverConfig
 from inferix_wan.solvers.unipc import UniPCSolver
-from inferix_wan.text.random_encoder import RandomTextEncoder
 from inferix_wan.transformer.conditions import NEGATIVE_TEXT
 from inferix_wan.transformer.transformer import WanTransformer
 

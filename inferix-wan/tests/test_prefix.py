@@ -7,6 +7,7 @@ import pytest
 import torch
 from inferix_core.contracts.scheduler import Planner
 from inferix_core.errors import ConfigError, PlanError
+from inferix_core.pictures import fitted_frames
 from inferix_core.plan import Geometry
 from inferix_core.runtime.engine import Engine
 from inferix_core.runtime.frames import to_uint8
@@ -15,7 +16,6 @@ from inferix_wan.config import FewStepSolverConfig, SelfForcingConfig, SelfForci
 from inferix_wan.configured_model import text_model
 from inferix_wan.decoder import WanVaeDecoder
 from inferix_wan.model import WanModel
-from inferix_wan.pictures import fitted_frames
 from inferix_wan.planners.causvid import CausVidPlanner
 from inferix_wan.planners.clip import WholeClipPlanner
 from inferix_wan.planners.config import CausVidPlannerConfig, GuidedBlocksPlannerConfig, WholeClipPlannerConfig
@@ -172,7 +172,7 @@ def test_cropping_cuts_the_sides_and_padding_lays_black_bars() -> None:
     assert bool((padded[10:22, 16:32] == 200).all())
 
 
-@pytest.mark.parametrize("fit", ["crop", "pad"])
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
 @pytest.mark.parametrize("size", [(31, 47), (200, 50), (7, 300), (1, 1)])
 def test_frames_of_every_size_and_aspect_come_out_in_the_models(fit: str, size: tuple[int, int]) -> None:
     fitted = fitted_frames(video(2, height=size[0], width=size[1]), height=48, width=32, fit=fit)
@@ -195,8 +195,8 @@ def test_what_are_no_frames_is_told_with_what_is_accepted(frames: Tensor) -> Non
 
 
 def test_an_unknown_fit_is_told() -> None:
-    with pytest.raises(ConfigError, match=r"by 'stretch': use 'crop' .* or 'pad'"):
-        fitted_frames(video(1), height=32, width=48, fit="stretch")
+    with pytest.raises(ConfigError, match=r"by 'squeeze': use 'crop' .* 'pad' .* or 'stretch'"):
+        fitted_frames(video(1), height=32, width=48, fit="squeeze")
 
 
 def within_rounding(one: Tensor, other: Tensor) -> bool:

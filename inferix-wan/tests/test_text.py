@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 from inferix_core.errors import CheckpointError, ConfigError, UnsupportedError
+from inferix_core.text.cache import EmbeddingCache
 from inferix_wan.initialisation import initialise
 from inferix_wan.text import TextEncoderConfig, Umt5Config
-from inferix_wan.text.cache import EmbeddingCache
 from inferix_wan.text.tokenizer import Umt5Tokenizer
 from inferix_wan.text.umt5 import Umt5Network
 from inferix_wan.text.umt5_encoder import Umt5TextEncoder, load_text_encoder

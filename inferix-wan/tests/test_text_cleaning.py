@@ -5,7 +5,8 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from inferix_wan.text.cleaning import clean_prompt, straightened
+from inferix_core.text.repair import straightened
+from inferix_wan.text.cleaning import clean_prompt
 
 ORDINARY = "abcxyzéñßøçAZ09 ,.;:!?-_()/'\"‘’‚“”„\n\t中文色调，。！（１２）日本語ｶﾀｶﾅДаﬁﬂ\u3000\u00a0…—🙂<>"
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 import torch
+from inferix_core.checkpoints import Shape
 from inferix_core.cli.application import run
 from inferix_wan.checkpoints.kinds import NETWORKS
-from inferix_wan.checkpoints.tensors import Shape
 
 CLIP_FILE = "models_clip_open-clip-xlm-roberta-large-vit-huge-14.pth"
 
@@ -164,7 +164,7 @@ def test_damaged_foreign_and_dangerous_files_are_named_beside_the_good_ones(
     assert code == 1
     assert "truncated or damaged" in found["Wan2.1_VAE.safetensors"]["problems"][0]
     assert "could run code" in found["code.pt"]["problems"][0]
-    assert (found["other.pth"]["part"], found["other.pth"]["description"]) == (None, "no part of a Wan model")
+    assert (found["other.pth"]["part"], found["other.pth"]["description"]) == (None, "no part of a known model")
     assert found["diffusion_pytorch_model.safetensors"]["fits"] == ["wan-t2v-1.3B"]
 
 

@@ -5,15 +5,16 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from inferix_core.checkpoints import fetching
+from inferix_core.checkpoints.hub import Hub, HubError
 from inferix_core.cli.application import run
 from inferix_core.errors import ConfigError, OutputError
-from inferix_wan.checkpoints.fetching import fetch
-from inferix_wan.checkpoints.hub import HubError
+from inferix_wan.checkpoints.family import WAN
 
 SELF_FORCING = ["checkpoints/self_forcing_dmd.pt"]
 SMALL = [
@@ -24,6 +25,10 @@ SMALL = [
 ]
 BASE = ["config.json", "diffusion_pytorch_model.safetensors"]
 UNWANTED = ["README.md", "assets/logo.png", "checkpoints/ode_init.pt"]
+
+
+def fetch(model: str, *, into: Path, hub: Hub, revision: str | None = None) -> Iterator[str]:
+    return fetching.fetch(model, families=[WAN], into=into, hub=hub, revision=revision)
 
 
 class FolderHub:
@@ -180,4 +185,4 @@ def test_without_the_package_the_extra_is_named(
 ) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     assert run(["weights", "fetch", "wan-t2v-1.3B", "--into", str(tmp_path / "w")]) == 2
-    assert "pip install 'inferix-wan[fetch]'" in capsys.readouterr().err
+    assert "pip install 'inferix-core[fetch]'" in capsys.readouterr().err

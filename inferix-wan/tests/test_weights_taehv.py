@@ -9,14 +9,19 @@ from typing import ClassVar
 
 import pytest
 import torch
+from inferix_core.checkpoints import fetching
+from inferix_core.checkpoints.github import GitHub
+from inferix_core.checkpoints.hub import Hub, HubError, HuggingFaceHub
 from inferix_core.cli.application import run
 from inferix_core.errors import ConfigError
-from inferix_wan.checkpoints.fetching import fetch, hub_of
-from inferix_wan.checkpoints.github import GitHub
-from inferix_wan.checkpoints.hub import HubError, HuggingFaceHub
+from inferix_wan.checkpoints.family import WAN
 from inferix_wan.checkpoints.kinds import NETWORKS
 
 REPOSITORY = "madebyollin/taehv"
+
+
+def fetch(model: str, *, into: Path, hub: Hub, revision: str | None = None) -> Iterator[str]:
+    return fetching.fetch(model, families=[WAN], into=into, hub=hub, revision=revision)
 
 
 class Repository(BaseHTTPRequestHandler):
@@ -97,8 +102,8 @@ def test_without_a_network_it_says_what_to_fetch_by_hand(tmp_path: Path) -> None
 
 
 def test_each_name_has_its_hub() -> None:
-    assert isinstance(hub_of("taehv"), GitHub)
-    assert isinstance(hub_of("self-forcing"), HuggingFaceHub)
+    assert isinstance(fetching.hub_of("taehv", families=[WAN]), GitHub)
+    assert isinstance(fetching.hub_of("self-forcing", families=[WAN]), HuggingFaceHub)
 
 
 @pytest.mark.parametrize("network", ["taew2.1", "taew2.1-decoder"])

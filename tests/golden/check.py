@@ -93,7 +93,7 @@ def _compared(case: Case, runner: Runner) -> list[OutputResult]:
     expected = {name: tensor.clone() for name, tensor in case.outputs(tensors, *given).items()}
     with torch.inference_mode():
         got = runner(case.entry, tensors)
-    return compare_tensors(got, expected, case.entry.get("tolerance", {}))
+    return compare_tensors(got, expected, case.tolerance(expected))
 
 
 def _runner(case: Case) -> Runner | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from itertools import chain
@@ -36,6 +37,15 @@ class Case:
     def is_table(self) -> bool:
         """Whether the case is a JSON file and not tensors."""
         return not self.path.name.endswith(".safetensors")
+
+    def tolerance(self, outputs: Iterable[str]) -> Mapping[str, Any]:
+        """The tolerances of the case; where each of its runs has its own, those of the outputs."""
+        stated = self.entry.get("tolerance", {})
+        if isinstance(stated, dict):
+            return stated
+        of_runs = {run["prefix_key"]: run["tolerance"] for run in self.entry["call"]["runs"]}
+        found = {name: one for name in outputs for prefix, one in of_runs.items() if name.startswith(prefix)}
+        return {f"{kind}_per_output": {name: one[kind] for name, one in found.items()} for kind in ("atol", "rtol")}
 
     def damage(self) -> str:
         """What is wrong with the file itself, an empty string if nothing is."""

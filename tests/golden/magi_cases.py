@@ -20,7 +20,11 @@ from inferix_magi.config import VelocityConfig
 from inferix_magi.guidance import GuidanceScales
 from inferix_magi.schedule import Stage, stages, step_intervals, time_table
 from inferix_magi.solver import VelocitySolver
+from magi_forwards import run_bfloat16, run_cache, run_forwards, run_step_sizes
+from magi_guidance import run_guidance
 from magi_transport import TransportRun, execute, table
+from magi_units import run_units
+from magi_worlds import run_videos
 from outcome import Unsupported
 from torch import Tensor
 
@@ -57,12 +61,35 @@ def remake_schedule_functions(case: Mapping[str, Any], golden: Mapping[str, Any]
     return {name: [remakers[name](row) for row in rows] for name, rows in lists.items()}
 
 
-CASES = [("transport_fake_velocity*", run_transport)]
+_CALL = ("x", "t", "y", "xattn_mask", "kv_range", "caption_dropout_mask")
+_CALLS = tuple(f"*.{name}" for name in _CALL)
+CASES = [
+    ("transport_fake_velocity*", run_transport),
+    ("dit_units*", run_units),
+    ("dit_fwd_*", run_forwards),
+    ("dit_kv_cache*", run_cache),
+    ("dit_distill_dt*", run_step_sizes),
+    ("dit_bf16_informative*", run_bfloat16),
+    ("dit_guidance*", run_guidance),
+    ("e2e_*", run_videos),
+]
 TABLES = [
     ("transport_tables*.json", remake_transport_tables),
     ("schedule_functions*.json", remake_schedule_functions),
 ]
-INPUTS = [("transport_fake_velocity*", ("*.noise", "*.prefix", "integrate.x", "integrate.v", "integrate.t"))]
+INPUTS: list[tuple[str, tuple[str, ...]]] = [
+    ("transport_fake_velocity*", ("*.noise", "*.prefix", "integrate.x", "integrate.v", "integrate.t")),
+    (
+        "dit_units*",
+        ("t_emb.t", "y_emb.caption", "rope*.shape", "bma.x", "bma.residual", "bma.gate", "bma.map", "*patch.in"),
+    ),
+    ("dit_fwd_*", _CALLS),
+    ("dit_kv_cache*", _CALLS),
+    ("dit_distill_dt*", (*_CALL, "dt_values")),
+    ("dit_bf16_informative*", _CALL),
+    ("dit_guidance*", ("*.x", "*.t", "*.y", "*.mask", "*.kv_range")),
+    ("e2e_*", ("tok.*", "*.caption_*", "*.noise", "*.prefix_video", "*.y_head", "*.mask_len")),
+]
 
 
 def _transport_runs(folder: Path, tensors: Mapping[str, Tensor]) -> dict[str, Mapping[str, Any]]:

@@ -67,9 +67,6 @@ def policy_config(run: Mapping[str, Any]) -> MagiRangesConfig:
     runtime = run["runtime_config"]
     clean = runtime["clean_chunk_kvrange"]
     return MagiRangesConfig(
-        num_steps=runtime["num_steps"],
-        num_blocks_in_flight=runtime["window_size"],
-        num_block_latents=runtime["chunk_width"],
         num_visible_blocks=tuple(runtime["noise2clean_kvrange"]),
         num_visible_blocks_clean=None if clean == -1 else clean,
     )
@@ -80,7 +77,9 @@ def execute(run: Mapping[str, Any], *, noise: Tensor, prefix: Tensor | None) -> 
     config = planner_config(run)
     planner = MagiPlanner(config)
     record = Record()
-    engine = _engine(planner, MagiRanges(policy_config(run)), record, latent_shape=_latent_shape(noise))
+    engine = _engine(
+        planner, MagiRanges(policy_config(run), planner=planner), record, latent_shape=_latent_shape(noise)
+    )
     num_prefix_latents = 0 if prefix is None else prefix.shape[2]
     num_blocks = num_blocks_for(
         run["runtime_config"]["num_frames"],

@@ -14,6 +14,7 @@ from place import Place, Wheels, packages
 
 CORE = ("inferix-core",)
 WAN = (*CORE, "inferix-wan")
+MAGI = (*CORE, "inferix-magi")
 KVSTORE = (*WAN, "inferix-kvstore")
 METAPACKAGE = "inferix"
 TINY = ("--model", "self-forcing", "--preset", "tiny-random", "--seconds", "0.5")
@@ -76,7 +77,8 @@ def test_the_core_alone_validates(place: Place, tmp_path: Path) -> None:
         ((), "inferix-tinyworld"),
         (("--model", "tinyworld"), "inferix-tinyworld"),
         (("--model", "self-forcing"), "inferix-wan"),
-        (("--model", "magi-1"), "inferix-magi"),
+        (("--model", "magi"), "inferix-magi"),
+        (("--set", "quantizer.use=magi-fp8"), "inferix-magi"),
         (("--set", "kv.policy.use=sink-window"), "inferix-kvstore"),
         (("--set", "kv.store.use=paged"), "inferix-kvstore"),
         (("--set", "kv.codec.use=int8"), "inferix-kvstore"),
@@ -101,6 +103,17 @@ def test_the_core_and_wan_make_a_world_of_random_weights(place: Place, tmp_path:
     place.run("inferix", "generate", "a ball", *TINY, "-o", "a.npy", cwd=tmp_path)
     frames = np.load(tmp_path / "a.npy")
     assert frames.shape == (8, 64, 96, 3)
+    assert frames.std() > 0
+
+
+def test_the_core_and_magi_make_a_world_of_random_weights(place: Place, tmp_path: Path) -> None:
+    place.holds(*MAGI)
+    assert place.unmet_requirements() == ""
+    assert plugins(place) == {"inferix-core": "ready", "inferix-magi": "ready"}
+    tiny = ("--model", "magi", "--preset", "tiny-random", "--seconds", "1")
+    place.run("inferix", "generate", "a ball", *tiny, "-o", "a.npy", cwd=tmp_path)
+    frames = np.load(tmp_path / "a.npy")
+    assert frames.shape == (24, 64, 96, 3)
     assert frames.std() > 0
 
 

@@ -80,6 +80,11 @@ def inferix_parallel_strategies() -> Iterable[Spec]:  # type: ignore[empty-body]
 
 
 @hookspec
+def inferix_weights() -> Iterable[Spec]:  # type: ignore[empty-body]
+    """What is known of a family's weights, for `inferix weights`: implementations return a `Family`."""
+
+
+@hookspec
 def inferix_add_commands(cli: typer.Typer) -> None:
     """Adds sub-commands to `inferix`."""
 

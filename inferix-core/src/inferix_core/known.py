@@ -9,7 +9,7 @@ from inferix_core.specs import Kind
 KNOWN_COMPONENTS: Mapping[str, Mapping[Kind, tuple[str, ...]]] = {
     "inferix-tinyworld": {Kind.MODEL: ("tinyworld",)},
     "inferix-wan": {Kind.MODEL: ("self-forcing", "self-forcing-diffusion", "causvid", "wan-t2v", "wan-i2v")},
-    "inferix-magi": {Kind.MODEL: ("magi-1",)},
+    "inferix-magi": {Kind.MODEL: ("magi",), Kind.QUANTIZER: ("magi-fp8",)},
     "inferix-kvstore": {
         Kind.KV_STORE: ("paged", "ring", "offload"),
         Kind.KV_POLICY: ("sink-window", "window", "selective", "strided"),

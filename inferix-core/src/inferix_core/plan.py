@@ -90,10 +90,11 @@ class Pass:
 
 @dataclass(frozen=True, slots=True)
 class Prefill:
-    """A clean pass over given latents (a prefix), which then count as a finished block."""
+    """A clean pass over given latents (a prefix), which then count as a finished block. `step_size` is as in `Pass`."""
 
     entry: Entry
     cache: str = MAIN_CACHE
+    step_size: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

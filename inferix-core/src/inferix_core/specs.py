@@ -29,6 +29,7 @@ class Kind(Enum):
     STREAMER = ("inferix_streamers", "streamer")
     PROFILER = ("inferix_profilers", "profiler")
     PARALLEL = ("inferix_parallel_strategies", "parallel strategy")
+    WEIGHTS = ("inferix_weights", "weights family")
 
     def __init__(self, hook: str, noun: str) -> None:
         self.hook = hook
@@ -88,6 +89,10 @@ class ModelSpec(Spec):
     `drift` is the dotted path of the model's own measure of what long worlds lose, for `inferix bench kv`:
     `measure(engine, *, seconds, num_worlds, seed_start) -> Mapping[str, float]` makes `num_worlds` worlds of so many
     seconds with seeds from `seed_start` on; each name says what is still right, its value the share, 1.0 for all.
+
+    `expansion` is the dotted path of `expand(options) -> tables`, which is given the model's own options as they stand
+    in presets and configuration, and returns what they mean for any section, e.g. of a file that the model's authors
+    configure it by. These tables lie over the presets and under what the user says. It raises `ConfigError`.
     """
 
     preset: Mapping[str, Any] = field(default_factory=dict)
@@ -96,6 +101,11 @@ class ModelSpec(Spec):
     default_priority: int = 0
     drift: str = ""
     needs_picture: bool = False
+    expansion: str = ""
+
+    def load_expansion(self) -> Callable[[Mapping[str, Any]], Mapping[str, Any]] | None:
+        """What options stand for, imported now; None if the model brings none."""
+        return _imported(self.expansion) if self.expansion else None
 
     def load_drift(self) -> Callable[..., Mapping[str, float]] | None:
         """The measure, imported now; None if the model brings none."""

@@ -1,4 +1,4 @@
-"""What a user may set: the configurations of the planner, the solver and the KV policy. Imports no tensor library."""
+"""What a user may set: the configurations of model, planner, solver and KV policy. Imports no tensor library."""
 
 from __future__ import annotations
 
@@ -7,8 +7,43 @@ from typing import Annotated, Literal, Self
 from inferix_core.specs import ComponentConfig
 from pydantic import Field, model_validator
 
+from inferix_magi.sizes import TRANSFORMERS, Size
+from inferix_magi.text.config import MagiTextConfig
+from inferix_magi.transformer.config import TransformerConfig
+
 Guidance = Literal["three-way", "distilled"]
 Count = Annotated[int, Field(ge=1)]
+
+
+class MagiModelConfig(ComponentConfig):
+    """A MAGI-1 model. Whether it is distilled also says in which of the official folders its weights are."""
+
+    weights: Literal["checkpoint", "random"] = Field(
+        default="checkpoint", description="Where the weights come from; random ones are for benches."
+    )
+    checkpoint: str | None = Field(
+        default=None,
+        description="model.safetensors or its index, the folder of either, that of a release, or a whole download.",
+    )
+    size: Size = Field(default="4.5B", description="Dimensions of the network.")
+    distilled: bool = Field(default=False, description="Whether the weights are those of the distilled model.")
+    height: int = Field(default=720, ge=1, description="Frame height in pixels; a multiple of 16, at least 32.")
+    width: int = Field(default=720, ge=1, description="Frame width in pixels; a multiple of 16, at least 32.")
+    fps: float = Field(default=24.0, gt=0.0, description="Frames per second of the video.")
+    text: MagiTextConfig = Field(
+        default=MagiTextConfig(), description="The text encoder; random weights come with a random one."
+    )
+    official_config: str | None = Field(
+        default=None,
+        description="A configuration file of the authors, e.g. 24B_base_config.json: it stands for size, frames, "
+        "planner, policy, quantizer and files, under what is set beside it.",
+    )
+    weights_seed: int = Field(default=0, ge=0, lt=2**63, description="The seed of random weights.")
+
+    @property
+    def dimensions(self) -> TransformerConfig:
+        """The shape of the transformer."""
+        return TRANSFORMERS[self.size]
 
 
 class MagiPlannerConfig(ComponentConfig):
@@ -75,31 +110,15 @@ class VelocityConfig(ComponentConfig):
 
 
 class MagiRangesConfig(ComponentConfig):
-    """Configuration of the `magi-ranges` policy. Its numbers must agree with the planner's."""
+    """Configuration of the `magi-ranges` policy, which takes steps and sizes of blocks from the planner."""
 
-    num_steps: int = Field(default=64, ge=1, description="The planner's num_steps.")
-    num_blocks_in_flight: int = Field(default=4, ge=1, description="The planner's num_blocks_in_flight.")
-    num_block_latents: int = Field(default=6, ge=1, description="The planner's num_block_latents.")
     num_visible_blocks: tuple[Count, ...] = Field(
         default=(5, 4, 3, 2),
         description="Blocks that a block sees, itself included, in equal parts of the schedule from noise to clean; "
-        "empty: all before it.",
+        "empty: all before it. As many parts as divide the planner's num_steps.",
     )
     num_visible_blocks_clean: int | None = Field(
         default=1,
         ge=1,
         description="Blocks that a clean block sees, itself included; none: as many as at the last part.",
     )
-
-    @model_validator(mode="after")
-    def _parts_are_equal(self) -> Self:
-        if self.num_visible_blocks and self.num_steps % len(self.num_visible_blocks):
-            raise ValueError(
-                f"num_steps = {self.num_steps} cannot be cut into {len(self.num_visible_blocks)} equal parts, one for "
-                "each value of num_visible_blocks"
-            )
-        if self.num_steps % self.num_blocks_in_flight:
-            raise ValueError(
-                f"num_steps = {self.num_steps} is no multiple of num_blocks_in_flight = {self.num_blocks_in_flight}"
-            )
-        return self

@@ -38,6 +38,11 @@ class MagiPlanner:
         self._passes = DistilledPass(config) if config.guidance == "distilled" else GuidedPasses(config)
 
     @property
+    def config(self) -> MagiPlannerConfig:
+        """What the planner was configured with, for a policy that follows it."""
+        return self._config
+
+    @property
     def levels(self) -> Sequence[Level]:
         """The schedule from noise to clean."""
         return self._levels
@@ -94,9 +99,11 @@ class MagiPlanner:
         return self._clean_entry(block, branch=NULL, num_pinned=self._num_pinned(block, num_prefix_latents))
 
     def _prefill(self, block: int) -> list[Op]:
-        branch = CLEAN if self._config.guidance == "distilled" else NULL
+        distilled = self._config.guidance == "distilled"
+        entry = self._clean_entry(block, branch=CLEAN if distilled else NULL)
+        told = step_size(self._config.num_steps, interval=1.0) if distilled else None
         nothing = range(self._span(block).stop, self._span(block).stop)
-        return [Prefill(self._clean_entry(block, branch=branch)), Emit(block, latents=nothing)]
+        return [Prefill(entry, step_size=told), Emit(block, latents=nothing)]
 
     def _clean_entry(self, block: int, *, branch: str, num_pinned: int = 0) -> Entry:
         span = self._span(block)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from inferix_core.contracts.quantizer import Quantizer
+from inferix_core.text.base import TextEncoder
 from inferix_core.weights import assign_weights
 
 from inferix_wan.config import ImageToVideoConfig, WanModelConfig, checkpoint_path
@@ -13,7 +14,6 @@ from inferix_wan.image.clip_encoder import ClipImageEncoder
 from inferix_wan.image_model import WanImageModel
 from inferix_wan.initialisation import random_weights
 from inferix_wan.model import WanModel
-from inferix_wan.text.base import TextEncoder
 from inferix_wan.transformer.transformer import WanTransformer
 from inferix_wan.weights import check_weights, load_weights
 

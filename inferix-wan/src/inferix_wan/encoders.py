@@ -6,16 +6,16 @@ from pathlib import Path
 
 import torch
 from inferix_core.errors import ConfigError
+from inferix_core.text.base import TextEncoder
+from inferix_core.text.random_encoder import RandomTextEncoder
 
-from inferix_wan.checkpoints.locate import PLACES, Part
+from inferix_wan.checkpoints.family import PLACES
 from inferix_wan.config import ImageToVideoConfig, WanModelConfig
 from inferix_wan.image.clip import ClipNetwork
 from inferix_wan.image.clip_encoder import ClipImageEncoder, load_image_encoder
 from inferix_wan.initialisation import initialise
 from inferix_wan.sizes import IMAGE_ENCODERS, TEXT_ENCODERS
-from inferix_wan.text.base import TextEncoder
 from inferix_wan.text.config import TextEncoderConfig
-from inferix_wan.text.random_encoder import RandomTextEncoder
 
 _TOKENIZERS = ("google/umt5-xxl", "tokenizer")
 
@@ -76,7 +76,7 @@ def _text_files(config: WanModelConfig) -> TextEncoderConfig | None:
     return config.text.model_copy(update={"checkpoint": checkpoint, "tokenizer": tokenizer})
 
 
-def _folder_with(part: Part, checkpoint: str | None) -> str | None:
+def _folder_with(part: str, checkpoint: str | None) -> str | None:
     """The checkpoint, if it is a folder that holds the part under its official name."""
     if checkpoint is None or not Path(checkpoint).is_dir():
         return None

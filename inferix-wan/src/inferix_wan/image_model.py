@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import torch
 from inferix_core.contracts.decoder import FrameEncoder
-from inferix_core.contracts.model import Condition, PassInput
+from inferix_core.contracts.model import Condition, Fit, PassInput
 from inferix_core.contracts.scheduler import Planner
 from inferix_core.errors import ConfigError, SignalError
+from inferix_core.pictures import fitted_frames
 from inferix_core.plan import Geometry
+from inferix_core.text.base import TextEncoder
 from torch import Tensor
 
 from inferix_wan.image.clip_encoder import ClipImageEncoder
 from inferix_wan.model import WanModel
-from inferix_wan.pictures import Fit, fitted_frames
 from inferix_wan.prefix import Prefix, encoded
-from inferix_wan.text.base import TextEncoder
 from inferix_wan.transformer.conditions import IMAGE, IMAGE_LATENTS, image_latents
 from inferix_wan.transformer.transformer import PassState, WanTransformer
 
@@ -40,14 +40,15 @@ class WanImageModel(WanModel):
         self._max_latents = max_latents
 
     @torch.no_grad()
-    def encode_prefix(self, frames: Tensor, *, fit: Fit, encoder: FrameEncoder, planner: Planner) -> Prefix:
+    def encode_prefix(self, frames: Tensor, *, fit: Fit | None, encoder: FrameEncoder, planner: Planner) -> Prefix:
         """The parts of the conditions that a picture [1, h, w, 3] uint8, of any size, makes.
 
         They are its CLIP tokens, and the latents of a video that is the picture and then grey, for as many latents as
         the longest clip has: of causal latents the first are the same however many follow.
         Raises `ConfigError` for what is no picture, or several.
         """
-        fitted = fitted_frames(frames, height=self.geometry.frame_height, width=self.geometry.frame_width, fit=fit)
+        height, width = self.geometry.frame_height, self.geometry.frame_width
+        fitted = fitted_frames(frames, height=height, width=width, fit=fit or "crop")
         if len(fitted) > 1:
             raise ConfigError(
                 f"A video of {len(fitted)} frames was given, but this model makes a clip from one picture: give its "

@@ -2,46 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 import torch
+from inferix_core import initialisation
 from torch import Tensor, nn
+
+_TABLES = ("modulation",)
 
 
 def initialise(module: nn.Module, *, seed: int) -> None:
-    """Fills every parameter from `seed` so that activations keep their scale; touches no global random state.
-
-    Matrices and kernels are normal with a variance of 1 over their inputs, biases are 0, weights of norms are 1,
-    and learned tables (`modulation`) are small. The same seed gives the same weights on devices of one type.
-    """
-    generator: torch.Generator | None = None
-    with torch.no_grad():
-        for name, parameter in module.named_parameters():
-            if generator is None:
-                generator = torch.Generator(parameter.device).manual_seed(seed)
-            _fill(name, parameter, generator)
+    """Fills every parameter from `seed`: see the core's `initialise`. Modulations are small learned tables."""
+    initialisation.initialise(module, seed=seed, tables=_TABLES)
 
 
 def random_weights(
     module: nn.Module, *, seed: int, device: torch.device, dtype: torch.dtype
 ) -> Iterator[tuple[str, Tensor]]:
     """The parameters that `initialise` would give the module, which may be on the meta device, made one by one."""
-    generator = torch.Generator(device).manual_seed(seed)
-    for name, parameter in module.named_parameters():
-        yield name, _fill(name, torch.empty(parameter.shape, device=device, dtype=dtype), generator)
-
-
-def _fill(name: str, parameter: Tensor, generator: torch.Generator) -> Tensor:
-    if name.endswith("bias"):
-        return parameter.zero_()
-    if name.endswith("modulation"):
-        return parameter.normal_(std=1.0 / math.sqrt(parameter.shape[-1]), generator=generator)
-    if _is_gain(parameter):
-        return parameter.fill_(1.0)
-    return parameter.normal_(std=1.0 / math.sqrt(parameter[0].numel()), generator=generator)
-
-
-def _is_gain(parameter: Tensor) -> bool:
-    """Whether it scales channels: a vector, or one with trailing axes of size 1."""
-    return parameter.numel() == parameter.shape[0]
+    return initialisation.random_weights(module, seed=seed, device=device, dtype=dtype, tables=_TABLES)

@@ -10,17 +10,17 @@ from functools import cached_property
 
 import torch
 from inferix_core.contracts.decoder import FrameEncoder
-from inferix_core.contracts.model import Condition, Conditions, Layer, PassInput
+from inferix_core.contracts.model import Condition, Conditions, Fit, Layer, PassInput
 from inferix_core.contracts.scheduler import Planner
 from inferix_core.errors import SignalError
+from inferix_core.pictures import fitted_frames
 from inferix_core.plan import Geometry
 from inferix_core.signals import Signal
+from inferix_core.text.base import TextEncoder
 from torch import Tensor
 
 from inferix_wan.geometry import wan_layout
-from inferix_wan.pictures import Fit, fitted_frames
 from inferix_wan.prefix import Prefix, prefix_latents
-from inferix_wan.text.base import TextEncoder
 from inferix_wan.transformer.conditions import NEGATIVE_TEXT, TEXT
 from inferix_wan.transformer.transformer import PassState, WanTransformer
 
@@ -86,13 +86,14 @@ class WanModel:
         return Condition(self.transformer.embed_text(embeds.unsqueeze(0)))
 
     @torch.no_grad()
-    def encode_prefix(self, frames: Tensor, *, fit: Fit, encoder: FrameEncoder, planner: Planner) -> Prefix:
+    def encode_prefix(self, frames: Tensor, *, fit: Fit | None, encoder: FrameEncoder, planner: Planner) -> Prefix:
         """A beginning that the model goes on from: a picture [1, h, w, 3] or a video [T, h, w, 3], uint8, of any size.
 
         `encoder` is the decoder that will show the world, since latents are its own. See `prefix_latents` for how many
         frames are taken. Raises `ConfigError` for what are no frames, `PlanError` for a planner that continues nothing.
         """
-        fitted = fitted_frames(frames, height=self.geometry.frame_height, width=self.geometry.frame_width, fit=fit)
+        height, width = self.geometry.frame_height, self.geometry.frame_width
+        fitted = fitted_frames(frames, height=height, width=width, fit=fit or "crop")
         return Prefix(prefix_latents(fitted, encoder=encoder, planner=planner, geometry=self.geometry))
 
     def embed(self, pass_input: PassInput) -> PassState:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from inferix_core.hookspecs import hookimpl
 from inferix_core.specs import ModelSpec, Spec
@@ -23,9 +22,6 @@ from inferix_wan.planners.config import (
     WholeClipPlannerConfig,
 )
 from inferix_wan.solvers.config import DpmPlusPlusSolverConfig, UniPCSolverConfig
-
-if TYPE_CHECKING:
-    import typer
 
 
 @hookimpl
@@ -127,8 +123,12 @@ def inferix_decoders() -> Iterable[Spec]:
 
 
 @hookimpl
-def inferix_add_commands(cli: typer.Typer) -> None:
-    """`inferix weights`."""
-    from inferix_wan.commands.weights import application  # only the command line needs it
-
-    cli.add_typer(application, name="weights")
+def inferix_weights() -> Iterable[Spec]:
+    """The weights of the Wan family."""
+    return [
+        Spec(
+            name="wan",
+            summary="Wan 2.1, Self Forcing and CausVid: transformers, VAE, UMT5, CLIP.",
+            implementation="inferix_wan.checkpoints.family:family",
+        )
+    ]

@@ -31,6 +31,11 @@ class BareBlocks:
         num_window_latents = parts.policy.capacity(parts.planner.num_block_latents)
         if num_window_latents is None:
             raise UnsupportedError("The bare sequence needs a KV policy with a bound, e.g. sink-window.")
+        if any(isinstance(op, Pass) and len(op.entries) > 1 for op in parts.planner.plan(Progress())):
+            raise UnsupportedError(
+                "The bare sequence has one block in flight, but this planner keeps several: measure a model that makes "
+                "one block after the other, e.g. self-forcing, or use `inferix bench generate`."
+            )
         self._parts = parts
         self._decoder = decoder
         self._conditions = parts.model.encode(Signal(prompt=prompt), None)

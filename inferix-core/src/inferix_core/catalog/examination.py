@@ -60,6 +60,9 @@ def _faults_of(component: Component) -> Iterator[str]:
     drift = component.spec.drift if isinstance(component.spec, ModelSpec) else ""
     if drift and (fault := _implementation_fault(drift)):
         yield f"has its drift measured by '{drift}', but {fault}. {report}"
+    expansion = component.spec.expansion if isinstance(component.spec, ModelSpec) else ""
+    if expansion and (fault := _implementation_fault(expansion)):
+        yield f"has its options expanded by '{expansion}', but {fault}. {report}"
     try:
         _describe(component.spec.config)
     except Exception as error:  # foreign types: pydantic raises whatever their code raises

@@ -10,7 +10,7 @@ import typer
 
 from inferix_core import __version__
 from inferix_core.catalog import Catalog
-from inferix_core.cli import generate, models, plugins, replay, schema, world
+from inferix_core.cli import generate, models, plugins, replay, schema, weights, world
 from inferix_core.cli.arguments import disabled_plugins, joined_times
 from inferix_core.cli.plugin_commands import add_plugin_commands
 from inferix_core.cli.session import Session, show_log
@@ -73,6 +73,7 @@ def build_application(catalog: Catalog, *, with_benches: bool = True) -> typer.T
     application.command("replay")(replay.replay)
     application.add_typer(world.application, name="world")
     application.command("models")(models.models)
+    application.add_typer(weights.application, name="weights")
     application.add_typer(plugins.application, name="plugins")
     application.command("schema")(schema.schema)
     application.add_typer(_benches() if with_benches else typer.Typer(), name=_BENCH, help="Measure on this machine.")

@@ -58,7 +58,10 @@ def generate(
     ] = None,
     fit: Annotated[
         str | None,
-        typer.Option(metavar="crop|pad", help="What becomes of a picture or video of another aspect ratio (crop)."),
+        typer.Option(
+            metavar="crop|pad|stretch",
+            help="What becomes of a picture or video of another aspect ratio; left out, what the model does.",
+        ),
     ] = None,
     contact_sheet: Annotated[
         bool, typer.Option("--contact-sheet", help="Also write one picture with frames of the whole video.")

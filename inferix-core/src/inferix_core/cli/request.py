@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 from loguru import logger
 
@@ -12,21 +13,23 @@ from inferix_core.catalog import Catalog
 from inferix_core.catalog.targets import is_address
 from inferix_core.cli.times import checked_duration, timed_text
 from inferix_core.configuration import ResolvedConfig, validated
+from inferix_core.contracts.model import Fit
 from inferix_core.errors import ConfigError, OutputError, SignalError, nearest
 from inferix_core.runtime.beginning import check_beginning, check_no_beginning
 from inferix_core.signals import Signal, TimedSignal
 from inferix_core.specs import ModelSpec
 
 _CONTACT_SHEET_SUFFIX = ".png"
+_FITS: tuple[str, ...] = get_args(Fit)
 
 
 @dataclass(frozen=True, slots=True)
 class BeginningFile:
-    """A picture or video that the world begins with, and how it is fitted: "crop" or "pad"."""
+    """A picture or video that the world begins with, and how it is fitted; None is as the model does."""
 
     path: Path
     is_video: bool
-    fit: str
+    fit: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +121,8 @@ def check_file(path: Path, *, overwrite: bool) -> None:
 
 
 def _check_beginning(beginning: BeginningFile, config: ResolvedConfig) -> None:
-    if beginning.fit not in ("crop", "pad"):
-        raise ConfigError(f"--fit is crop or pad, found '{beginning.fit}'.{nearest(beginning.fit, ('crop', 'pad'))}")
+    if beginning.fit is not None and beginning.fit not in _FITS:
+        raise ConfigError(f"--fit is {', '.join(_FITS)}, found '{beginning.fit}'.{nearest(beginning.fit, _FITS)}")
     if not beginning.path.is_file():
         raise ConfigError(f"There is no file '{beginning.path}' (looked from {Path.cwd()}).")
     check_beginning(config, is_video=beginning.is_video)

@@ -21,7 +21,7 @@ _GROUPS = {path[0] for path in SECTIONS.values() if len(path) > 1}
 def merge(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
     """`upper` laid over `lower`, neither changed.
 
-    A component's table is merged key by key, unless the upper one names another component: then the
+    A component's table, and tables in it, are merged key by key, unless the upper one names another component: then the
     lower one's keys are not meant for it and are dropped. Anything else is replaced.
     """
     result = dict(lower)
@@ -67,4 +67,9 @@ def _merge_group(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str
 def _merge_table(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
     if "use" in upper and "use" in lower and not names_same(lower["use"], upper["use"]):
         return dict(upper)
-    return {**lower, **upper}
+    result = {**lower, **upper}
+    for key, value in upper.items():
+        below = lower.get(key)
+        if isinstance(value, Mapping) and isinstance(below, Mapping):
+            result[key] = _merge_table(below, value)
+    return result

@@ -73,7 +73,7 @@ def resolve(raw: Mapping[str, Any], catalog: Catalog) -> ResolvedConfig:
     if model is not None:
         preset = settled(preset, catalog, own=model.distribution)
     merged = merge(settled(CORE_DEFAULTS, catalog, own=CORE_DISTRIBUTION), preset)
-    effective = merge(merged, raw)
+    effective = merge(merge(merged, _expanded(merge(merged, raw), model, problems)), raw)
     if model is not None:
         effective["model"] = {**section_of(effective, Kind.MODEL), "use": model.qualified_name}
 
@@ -164,6 +164,20 @@ def _preset(raw: Mapping[str, Any], model: Component | None, problems: list[Prob
         )
         return spec.preset
     return merge(spec.preset, spec.presets[name])
+
+
+def _expanded(tables: Mapping[str, Any], model: Component | None, problems: list[Problem]) -> Mapping[str, Any]:
+    """What the model's own options stand for."""
+    section = section_of(tables, Kind.MODEL)
+    if model is None or not isinstance(model.spec, ModelSpec) or not isinstance(section, Mapping):
+        return {}
+    expand = model.spec.load_expansion()
+    options = {key: value for key, value in section.items() if key not in _SKELETON_KEYS[Kind.MODEL]}
+    try:
+        return expand(options) if expand is not None else {}
+    except ConfigError as error:
+        problems.append(Problem("model", str(error)))
+        return {}
 
 
 def _skeleton(effective: Mapping[str, Any], problems: list[Problem]) -> RunSettings:

@@ -5,6 +5,7 @@ from inferix_core.contracts.decoder import Decoder, FrameEncoder
 from inferix_core.contracts.kv import KVCache, KVCodec, KVPolicy, KVStore, RelevancePolicy
 from inferix_core.contracts.model import (
     Beginning,
+    ChoosingLayerContext,
     CompressedLayerContext,
     Condition,
     Conditions,
@@ -24,6 +25,7 @@ from inferix_core.contracts.streamer import Streamer, VideoFormat
 __all__ = [
     "AttentionBackend",
     "Beginning",
+    "ChoosingLayerContext",
     "CompressedLayerContext",
     "Condition",
     "Conditions",

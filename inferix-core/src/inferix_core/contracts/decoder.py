@@ -14,7 +14,8 @@ class Decoder(Protocol):
     def decode(self, latents: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Frames `[T, 3, H, W]`, float in [-1, 1], of latents `[L, C, h, w]`, and the state for the next call.
 
-        `state` is None at the start of a stream. Cutting a stream into calls anywhere gives the same frames.
+        `state` is None at the start of a stream. Cutting a stream into calls anywhere gives the same frames; a decoder
+        whose network decodes latents in groups documents how many, and keeps this for cuts between groups.
 
         States are plain data, so that worlds can be saved: None, numbers, strings, tensors, and tuples, lists and
         dicts of these with string keys. Going on from an equal state gives the same frames, bit for bit.
@@ -27,6 +28,6 @@ class FrameEncoder(Protocol):
     def encode(self, frames: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Latents `[L, C, h, w]` of frames `[T, 3, H, W]`, float in [-1, 1], and the state for the next call.
 
-        `state` is None at the start of a stream. Cutting a stream into calls anywhere gives the same latents. Frames
-        that do not fill a latent wait in the state, so that L may be 0.
+        `state` is None at the start of a stream. Cutting a stream into calls anywhere (or between groups of latents,
+        as above) gives the same latents. Frames that do not fill a latent wait in the state, so that L may be 0.
         """

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from inferix_core.plan import Geometry, KVLayout
 
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from inferix_core.contracts.decoder import FrameEncoder
     from inferix_core.contracts.scheduler import Planner
     from inferix_core.signals import Signal
+
+
+Fit = Literal["crop", "pad", "stretch"]
+"""What becomes of a picture of another aspect ratio: `crop` cuts two sides off, `pad` lays black bars along two sides,
+`stretch` gives the ratio up."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +53,8 @@ class PassInput:
     world and latent, `positions` one rotary position for each world and latent, Python numbers
     both. `conditions[b][e]` steers entry `e` of world `b`, under the guidance branch `branches[e]`;
     `entry_lengths` are the entries' numbers of latents, the same for every world; `step_size` is the
-    pass's, for models that are told it.
+    pass's, for models that are told it. `num_blocks_left` says for each world and entry how many blocks the world has
+    from the entry's on, itself included; None where the world has no end, empty where nobody says.
     """
 
     latents: Tensor
@@ -58,6 +64,7 @@ class PassInput:
     branches: Sequence[str]
     entry_lengths: Sequence[int]
     step_size: float | None = None
+    num_blocks_left: Sequence[Sequence[int | None]] = ()
 
 
 class Rotary(Protocol):
@@ -105,6 +112,22 @@ class CompressedLayerContext(LayerContext, Protocol):
         `fields` `[B, N, ...]` are those of the layout; `expand` maps what is kept of some tokens, fields `[1, M, ...]`,
         to keys `[1, M, H or 1, D]` and values `[1, M, H or 1, Dv]`. `q` is `[B, N, H, D]`, the result `[B, N, H, Dv]`.
         Nothing is rotated: a layer rotates what it passes.
+        """
+
+
+class ChoosingLayerContext(LayerContext, Protocol):
+    """What the engine's context offers besides, to layers whose entries attend to conditions of the model's choice."""
+
+    def attend_chosen(
+        self,
+        q: Tensor,
+        chosen: Sequence[Sequence[Sequence[Condition]]],
+        project: Callable[[Tensor], tuple[Tensor, Tensor]],
+    ) -> Tensor:
+        """Cross-attention of each entry's tokens over conditions of its own, taken as one.
+
+        Entry `e` of world `b` attends to `chosen[b][e]`, which may be parts of its conditions or belong to the model,
+        e.g. those of a guidance branch; where there are none, the result is 0. `project` is as in `attend_conditions`.
         """
 
 
@@ -159,9 +182,9 @@ class Beginning(Protocol):
 class PrefixModel(Model, Protocol):
     """A model whose spec provides "image-prefix" or "video-prefix"."""
 
-    def encode_prefix(self, frames: Tensor, *, fit: str, encoder: FrameEncoder, planner: Planner) -> Beginning:
+    def encode_prefix(self, frames: Tensor, *, fit: str | None, encoder: FrameEncoder, planner: Planner) -> Beginning:
         """A beginning made of a picture `[1, h, w, 3]` or a video `[T, h, w, 3]`, uint8, of any size.
 
-        `fit` is "crop" (two sides are cut off) or "pad" (black bars along two sides). Raises `ConfigError` for what
+        `fit` is one of `Fit`, or None for what the model does by itself. Raises `ConfigError` for what
         are no frames, `PlanError` for a planner that continues nothing.
         """

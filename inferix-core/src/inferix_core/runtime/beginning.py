@@ -45,7 +45,7 @@ def check_no_beginning(model: ModelSpec) -> None:
         )
 
 
-def beginning_of(engine: Engine, frames: Tensor, *, fit: str) -> Beginning:
+def beginning_of(engine: Engine, frames: Tensor, *, fit: str | None) -> Beginning:
     """What the engine's model makes of frames `[T, h, w, 3]` uint8. Raises as `check_beginning`, `encode_prefix` do."""
     import torch  # the check above is made without it
 

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from inferix_core.catalog import Catalog
     from inferix_core.configuration import ResolvedConfig, Selected
     from inferix_core.contracts.decoder import Decoder
-    from inferix_core.contracts.kv import KVCodec, KVStore
+    from inferix_core.contracts.kv import KVCodec, KVPolicy, KVStore
     from inferix_core.contracts.model import Model
+    from inferix_core.contracts.scheduler import Planner
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -110,7 +111,7 @@ def build_parts(
     _check_anchors(config)
     planner = build(config.required(Kind.PLANNER))
     solver = build(config.required(Kind.SOLVER))
-    policy = build(config.required(Kind.KV_POLICY))
+    policy = _build_policy(config, planner)
     capacity = policy.capacity(planner.num_block_latents)
     _check_bound(config, capacity)
     backend = build(config.required(Kind.ATTENTION))
@@ -144,7 +145,7 @@ def build_parts(
 
 def with_kv(parts: Parts, config: ResolvedConfig) -> Parts:
     """The same model with the store, policy, codec and positions of another configuration; for benches."""
-    policy = build(config.required(Kind.KV_POLICY))
+    policy = _build_policy(config, parts.planner)
     num_in_flight = parts.planner.num_block_latents
     store = _build_store(
         config,
@@ -161,6 +162,14 @@ def with_kv(parts: Parts, config: ResolvedConfig) -> Parts:
         window_relative=_is_window_relative(config),
         recaches=config.run.kv.recache,
     )
+
+
+def _build_policy(config: ResolvedConfig, planner: Planner) -> KVPolicy:
+    """The policy, told of the planner if what it shows follows from that."""
+    selected = config.required(Kind.KV_POLICY)
+    follows = "follows-planner" in selected.component.spec.provides
+    policy: KVPolicy = build(selected, planner=planner) if follows else build(selected)
+    return policy
 
 
 def _is_window_relative(config: ResolvedConfig) -> bool:

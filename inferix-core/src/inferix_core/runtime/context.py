@@ -14,7 +14,7 @@ from torch import Tensor
 
 from inferix_core.contracts.attention import AttentionBackend, Segment
 from inferix_core.contracts.kv import KVCache
-from inferix_core.contracts.model import Conditions, Rotary
+from inferix_core.contracts.model import Condition, Conditions, Rotary
 from inferix_core.plan import Entry, Pass
 from inferix_core.runtime.ranges import ranges_of
 from inferix_core.runtime.relevance import MeansCollector
@@ -83,7 +83,7 @@ class PassContext:
 
 
 class LayerView:
-    """Implements `CompressedLayerContext` for one layer of one pass."""
+    """Implements `CompressedLayerContext` and `ChoosingLayerContext` for one layer of one pass."""
 
     __slots__ = ("_layer", "_pass")
 
@@ -124,12 +124,27 @@ class LayerView:
         self, q: Tensor, parts: Sequence[str], project: Callable[[Tensor], tuple[Tensor, Tensor]]
     ) -> Tensor:
         """See `LayerContext.attend_conditions`."""
+        chosen = [
+            [[conditions[part] for part in parts if part in conditions] for conditions in of_entries]
+            for of_entries in self._pass.conditions
+        ]
+        return self.attend_chosen(q, chosen, project)
+
+    def attend_chosen(
+        self,
+        q: Tensor,
+        chosen: Sequence[Sequence[Sequence[Condition]]],
+        project: Callable[[Tensor], tuple[Tensor, Tensor]],
+    ) -> Tensor:
+        """See `ChoosingLayerContext.attend_chosen`."""
         scale = q.shape[-1] ** -0.5
         results = []
-        for b, of_entries in enumerate(self._pass.conditions):
+        for b, of_entries in enumerate(chosen):
             for tokens, conditions in zip(self._pass.spans, of_entries, strict=True):
-                segments = self._projected(conditions, parts, project)
-                results.append(self._pass.backend.attend(q[b : b + 1, tokens], segments, scale=scale)[0])
+                queries = q[b : b + 1, tokens]
+                segments = [self._projected(condition, project) for condition in conditions]
+                attended = self._pass.backend.attend(queries, segments, scale=scale)[0] if segments else None
+                results.append(torch.zeros_like(queries) if attended is None else attended)
         return _assembled(results, batch=q.shape[0])
 
     def _attended(self, q: Tensor, fields: Mapping[str, Tensor], *, scale: float, prepare: _Prepare | None) -> Tensor:
@@ -161,19 +176,11 @@ class LayerView:
 
         return rotated
 
-    def _projected(
-        self, conditions: Conditions, parts: Sequence[str], project: Callable[[Tensor], tuple[Tensor, Tensor]]
-    ) -> list[Segment]:
-        segments: list[Segment] = []
-        for part in parts:
-            condition = conditions.get(part)
-            if condition is None:
-                continue
-            if self._layer not in condition.projected:
-                condition.projected[self._layer] = project(condition.tokens)
-            keys, values = condition.projected[self._layer]
-            segments.append({"k": keys, "v": values})
-        return segments
+    def _projected(self, condition: Condition, project: Callable[[Tensor], tuple[Tensor, Tensor]]) -> Segment:
+        if self._layer not in condition.projected:
+            condition.projected[self._layer] = project(condition.tokens)
+        keys, values = condition.projected[self._layer]
+        return {"k": keys, "v": values}
 
 
 def _token_spans(entries: Sequence[Entry], tokens_per_latent: int) -> list[slice]:

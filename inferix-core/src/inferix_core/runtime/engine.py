@@ -194,7 +194,7 @@ class Engine:
         seed: int | None = None,
         prefix: Tensor | None = None,
         frames: Tensor | None = None,
-        fit: str = "crop",
+        fit: str | None = None,
         conditions: Conditions | None = None,
         num_blocks: int | None = None,
         noise: NoiseSource | None = None,
@@ -203,9 +203,10 @@ class Engine:
 
         `seed` defaults to the configured one; `prefix` are clean latents `[L, C, h, w]` that the world starts
         with, copied; `frames` are a picture `[1, h, w, 3]` or a video `[T, h, w, 3]` of any size, uint8, to begin with
-        instead, where the model and the decoder can, and `fit` says whether they are cut ("crop") or framed ("pad")
-        where their aspect ratio is another; `conditions` are parts that hold from the start, e.g. what a model has made
-        of a picture; `num_blocks` is the horizon for planners that need one; `noise` replaces the seeded noise.
+        instead, where the model and the decoder can, and `fit` says whether they are cut ("crop"), framed ("pad") or
+        stretched ("stretch") where their aspect ratio is another, None what the model does; `conditions` are parts that
+        hold from the start, e.g. what a model has made of a picture; `num_blocks` is the horizon for planners that need
+        one; `noise` replaces the seeded noise.
         Raises `ConfigError`, `SignalError`, `UnsupportedError` or, for a prefix or horizon that cannot be planned,
         `PlanError`.
         """

@@ -22,7 +22,7 @@ def grouped(plans: Sequence[Sequence[Op]]) -> list[list[int]]:
 
 def _op_shape(op: Op) -> tuple[object, ...]:
     if isinstance(op, Prefill):
-        return ("prefill", len(op.entry.latents), op.entry.branch, op.cache)
+        return ("prefill", len(op.entry.latents), op.entry.branch, op.cache, op.step_size)
     if isinstance(op, Restart):
         carry = None if op.carry is None else (len(op.carry.latents), op.carry.branch)
         return ("restart", carry, op.cache, op.from_anchor)

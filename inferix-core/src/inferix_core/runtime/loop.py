@@ -121,7 +121,7 @@ class Loop:
         block = op.entry.block
         conditions, signal_ids = steering.take(state, block=block, model=self._parts.model)
         state.flying[block] = FlyingBlock(state.prefix[latents.start : latents.stop], conditions, signal_ids)
-        return Pass((op.entry,), commits=(block,), finishes=(block,), cache=op.cache)
+        return Pass((op.entry,), commits=(block,), finishes=(block,), cache=op.cache, step_size=op.step_size)
 
     def _pass(
         self,
@@ -226,6 +226,10 @@ class Loop:
             branches=[entry.branch for entry in passes[0].entries],
             entry_lengths=[len(entry.latents) for entry in passes[0].entries],
             step_size=passes[0].step_size,
+            num_blocks_left=[
+                [None if state.horizon is None else state.horizon - entry.block for entry in one.entries]
+                for state, one in zip(states, passes, strict=True)
+            ],
         )
         hidden = model.embed(pass_input)
         for index, layer in enumerate(model.layers):

@@ -38,13 +38,13 @@ def passes(
     for run in ranges_of(held):
         start = run.start
         while start < run.stop:
-            entry = plans.committing(start, cache)
+            entry, step_size = plans.committing(start, cache)
             own = range(start, min(run.stop, entry.latents.stop))
             clean = torch.stack([state.committed[latent] for latent in own])
             state.clean[entry.block] = FlyingBlock(clean, conditions, ())
             position = entry.first_position + own.start - entry.latents.start
             part = replace(entry, latents=own, first_position=position, sees=None, num_pinned_latents=0)
-            yield Pass((part,), commits=(part.block,), cache=cache)
+            yield Pass((part,), commits=(part.block,), cache=cache, step_size=step_size)
             start = own.stop
 
 
@@ -55,14 +55,17 @@ class _Plans:
         self._state = state
         self._planner = planner
 
-    def committing(self, latent: int, cache: str) -> Entry:
-        """The entry that has made the pages of a latent, the last one if it was carried over a restart."""
+    def committing(self, latent: int, cache: str) -> tuple[Entry, float | None]:
+        """The entry that has made the pages of a latent, the last one if it was carried over a restart.
+
+        With it comes the size of the step that the network was told.
+        """
         block = bisect_left(range(self._state.num_finished), latent + 1, key=self._block_end)
         for num_finished in (block + 1, block):
             if num_finished <= self._state.num_finished:
-                for entry in _committed_by(self._plan(num_finished), cache):
+                for entry, step_size in _committed_by(self._plan(num_finished), cache):
                     if latent in entry.latents:
-                        return entry
+                        return entry, step_size
         raise PlanError(f"Latent {latent} is held, but no plan of this world commits it.")
 
     def _block_end(self, block: int) -> int:
@@ -81,11 +84,12 @@ class _Plans:
         return self._planner.plan(replace(self._state.progress, num_finished=num_finished))
 
 
-def _committed_by(ops: Sequence[Op], cache: str) -> Iterator[Entry]:
+def _committed_by(ops: Sequence[Op], cache: str) -> Iterator[tuple[Entry, float | None]]:
     for op in ops:
         if isinstance(op, Pass) and op.cache == cache:
-            yield from (entry for entry in op.entries if entry.block in op.commits and entry.reads_cache)
+            committed = (entry for entry in op.entries if entry.block in op.commits and entry.reads_cache)
+            yield from ((entry, op.step_size) for entry in committed)
         elif isinstance(op, Prefill) and op.cache == cache:
-            yield op.entry
+            yield op.entry, op.step_size
         elif isinstance(op, Restart) and op.cache == cache and op.carry is not None:
-            yield op.carry
+            yield op.carry, None

@@ -1,1 +1,1 @@
-"""Checkpoints as people have them: what a file or folder holds, and its tensors one by one. This loads no torch."""
+"""The official files of the Wan family: their tensors, their places, their sources. This loads no torch."""

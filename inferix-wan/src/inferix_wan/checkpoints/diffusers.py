@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from inferix_wan.checkpoints.tensors import LazyTensor, Shape
+from inferix_core.checkpoints import LazyTensor, Shape
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from inferix_wan.checkpoints.tensors import Shape
+from inferix_core.checkpoints import Shapes
+
 from inferix_wan.image.config import ClipConfig
 from inferix_wan.text.config import Umt5Config
 from inferix_wan.tiny_vae.config import TinyVaeConfig
 from inferix_wan.transformer.config import TransformerConfig
 from inferix_wan.vae.config import VaeConfig
-
-Shapes = dict[str, Shape]
 
 
 def transformer_tensors(config: TransformerConfig) -> Shapes:

@@ -8,11 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from inferix_core.checkpoints import open_checkpoint
 from inferix_core.errors import UnsupportedError
 from inferix_core.plan import Geometry
 from torch import Tensor
 
-from inferix_wan.checkpoints.opening import open_checkpoint
+from inferix_wan.checkpoints.family import PLACES
 from inferix_wan.config import TaehvDecoderConfig, checkpoint_path
 from inferix_wan.geometry import check_decoded
 from inferix_wan.initialisation import initialise
@@ -83,7 +84,7 @@ def _without_weights(config: TaehvDecoderConfig, checkpoint: str) -> TinyVae:
 
     Raises `CheckpointError` where that cannot be opened.
     """
-    with open_checkpoint(Path(checkpoint), part="tiny_vae") as opened:
+    with open_checkpoint(Path(checkpoint), places=PLACES["tiny_vae"]) as opened:
         has_encoder = any(name.startswith("encoder.") for name in opened.tensors)
     with torch.device("meta"):
         return TinyVae(TinyVaeConfig(base_dim=config.base_dim), has_encoder=has_encoder)

@@ -27,7 +27,8 @@ class DecoderSuite(FrameEncoderRules):
     def test_a_stream_has_the_frames_that_the_geometry_says(self) -> None:
         geometry = self.geometry()
         frames = self._decoded(self._latents(0), (2, 3))
-        assert [len(part) for part in frames] == [geometry.num_frames(range(2)), geometry.num_frames(range(2, 5))]
+        first, second = range(2 * self.group), range(2 * self.group, 5 * self.group)
+        assert [len(part) for part in frames] == [geometry.num_frames(first), geometry.num_frames(second)]
         assert {tuple(part.shape[1:]) for part in frames} == {(3, geometry.frame_height, geometry.frame_width)}
 
     @rule
@@ -43,9 +44,9 @@ class DecoderSuite(FrameEncoderRules):
     @rule
     def test_a_state_is_never_modified(self) -> None:
         decoder, latents = self.decoder(), self._latents(0)
-        _, state = decoder.decode(latents[:2], None)
+        _, state = decoder.decode(latents[: 2 * self.group], None)
         copies = copies_of(state)
-        decoder.decode(latents[2:], state)
+        decoder.decode(latents[2 * self.group :], state)
         assert is_unchanged(state, copies), "forks and interrupted steps go on from the state that they had"
 
     @rule
@@ -59,8 +60,8 @@ class DecoderSuite(FrameEncoderRules):
     def test_latents_stay_as_they_are(self) -> None:
         decoder, latents = self.decoder(), self._latents(0)
         copies = copies_of(latents)
-        _, state = decoder.decode(latents[:2], None)
-        decoder.decode(latents[2:], state)
+        _, state = decoder.decode(latents[: 2 * self.group], None)
+        decoder.decode(latents[2 * self.group :], state)
         assert is_unchanged(latents, copies)
 
     @rule
@@ -68,7 +69,7 @@ class DecoderSuite(FrameEncoderRules):
         decoder, streams = self.decoder(), [self._latents(0), self._latents(1)]
         alone = [self._decoded(latents, (2, 3)) for latents in streams]
         states: list[Any] = [None, None]
-        for part, span in enumerate((slice(2), slice(2, 5))):
+        for part, span in enumerate((slice(2 * self.group), slice(2 * self.group, None))):
             for place, latents in enumerate(streams):
                 frames, states[place] = decoder.decode(latents[span].clone(), states[place])
                 assert torch.equal(frames, alone[place][part]), "what a stream carries on is its state alone"
@@ -86,15 +87,15 @@ class DecoderSuite(FrameEncoderRules):
         assert not torch.equal(one, other)
 
     def _latents(self, seed: int) -> Tensor:
-        shape = (NUM_LATENTS, *self.geometry().latent_shape)
+        shape = (NUM_LATENTS * self.group, *self.geometry().latent_shape)
         return torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(self.dtype)
 
     def _decoded(
         self, latents: Tensor, lengths: tuple[int, ...], *, carried_on: Callable[[Any], Any] = lambda state: state
     ) -> list[Tensor]:
-        """The frames of each part; `carried_on` gives what the next call is told of a state."""
+        """The frames of each part, of `lengths` groups; `carried_on` gives what the next call is told of a state."""
         decoder, state, frames = self.decoder(), None, []
-        for part in torch.split(latents, list(lengths)):
+        for part in torch.split(latents, [length * self.group for length in lengths]):
             made, new_state = decoder.decode(part.clone(), state)
             state = carried_on(new_state)
             frames.append(made)

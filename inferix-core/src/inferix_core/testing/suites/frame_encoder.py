@@ -24,6 +24,8 @@ class DecoderCase(Suite):
     dtype = torch.float32
     tolerance = 1e-5
     """How far frames, and latents, may differ when a stream is cut elsewhere: kernels choose other orders of sums."""
+    group = 1
+    """Latents that the decoder decodes together, as it documents: streams are cut between groups alone."""
 
     def decoder(self) -> Decoder:
         """The decoder; it may be the same one every time."""
@@ -43,7 +45,7 @@ class FrameEncoderRules(DecoderCase):
             return
         geometry = self.geometry()
         latents = self._encoded(self._frames(0), self._lengths())
-        assert [len(part) for part in latents] == [1, 1, 0, 1]
+        assert [len(part) for part in latents] == ([1, 1, 0, 1] if self.group == 1 else [self.group] * NUM_LATENTS)
         assert {tuple(part.shape[1:]) for part in latents} == {geometry.latent_shape}
 
     @rule
@@ -52,7 +54,7 @@ class FrameEncoderRules(DecoderCase):
             return
         frames = self._frames(0)
         whole = torch.cat(self._encoded(frames, (len(frames),)))
-        for lengths in (self._lengths(), (1,) * len(frames), (len(frames) - 1, 1)):
+        for lengths in self._cuts(len(frames)):
             found = torch.cat(self._encoded(frames, lengths))
             assert found.shape == whole.shape
             difference = float((found - whole).abs().max())
@@ -63,7 +65,7 @@ class FrameEncoderRules(DecoderCase):
         if "encode" not in self.provides:
             return
         encoder, frames = self._encoder(), self._frames(0)
-        first = self.geometry().num_frames(range(1))
+        first = self._lengths()[0]
         _, state = encoder.encode(frames[:first], None)
         copies = copies_of(state)
         encoder.encode(frames[first:], state)
@@ -110,15 +112,24 @@ class FrameEncoderRules(DecoderCase):
         return cast("FrameEncoder", self.decoder())
 
     def _frames(self, seed: int) -> Tensor:
-        """The frames of `NUM_LATENTS` latents."""
+        """The frames of `NUM_LATENTS` groups of latents."""
         geometry = self.geometry()
-        shape = (geometry.num_frames(range(NUM_LATENTS)), 3, geometry.frame_height, geometry.frame_width)
+        shape = (geometry.num_frames(range(NUM_LATENTS * self.group)), 3, geometry.frame_height, geometry.frame_width)
         return (torch.rand(shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1).to(self.dtype)
 
     def _lengths(self) -> tuple[int, ...]:
-        """A latent, a latent, what does not fill one, and the rest of it."""
-        first, later = self.geometry().num_frames(range(1)), self.geometry().num_frames(range(1, 2))
+        """A latent, a latent, what does not fill one, and the rest of it; or a group, a group and a group."""
+        spans = (range(start, start + self.group) for start in (0, self.group))
+        first, later = map(self.geometry().num_frames, spans)
+        if self.group > 1:
+            return first, later, later
         return (first, later, later - 1, 1) if later > 1 else (first, later, 0, 1)
+
+    def _cuts(self, num_frames: int) -> list[tuple[int, ...]]:
+        lengths = self._lengths()
+        if self.group > 1:
+            return [lengths, (lengths[0], num_frames - lengths[0])]
+        return [lengths, (1,) * num_frames, (num_frames - 1, 1)]
 
     def _encoded(self, frames: Tensor, lengths: tuple[int, ...]) -> list[Tensor]:
         """The latents of each part."""

@@ -1,0 +1,1 @@
+"""MAGI-1 with the weights that its authors have quantised. Importing this package loads no torch."""
