@@ -11,6 +11,7 @@ import pytest
 import torch
 from inferix_core.contracts.model import Condition, Conditions, LayerContext, PassInput, Rotary
 from inferix_core.signals import Signal
+from inferix_core.testing.grid_model import GridModel
 from inferix_core.testing.suites import ModelSuite, broken_rules, rules_of
 from inferix_core.testing.toys import ToyModel
 from torch import Tensor
@@ -128,7 +129,17 @@ class UnderstandsEverything(ToyModel):
         return super().encode(replace(signal, action=None), previous)
 
 
-BROKEN: dict[str, type[ToyModel]] = {
+class ComputesOtherTokens(GridModel):
+    def shard(self, state: Any, tokens: range) -> Any:
+        return super().shard(state, range(len(tokens)))
+
+
+class ForgetsTheTokens(GridModel):
+    def with_tokens(self, state: Any, tokens: Tensor) -> Any:
+        return state
+
+
+BROKEN: dict[str, type[ToyModel | GridModel]] = {
     "test_geometry_and_layout_agree_with_the_layers": WrongGeometry,
     "test_a_prediction_has_the_shape_of_the_latents": TooNarrow,
     "test_the_latents_matter": IgnoresLatents,
@@ -144,6 +155,8 @@ BROKEN: dict[str, type[ToyModel]] = {
     "test_parts_that_a_signal_does_not_change_stay_the_same_objects": EncodesAnew,
     "test_what_was_encoded_before_stays_as_it_is": OverwritesTheText,
     "test_a_signal_that_is_not_understood_is_a_signal_error": UnderstandsEverything,
+    "test_a_share_of_the_tokens_makes_its_share_of_the_prediction_where_that_is_declared": ComputesOtherTokens,
+    "test_layers_on_two_ranks_make_the_prediction_where_that_is_declared": ForgetsTheTokens,
 }
 
 
@@ -154,12 +167,22 @@ class TestToyModel(ModelSuite):
         return ToyModel()
 
 
+class TestGridModel(ModelSuite):
+    provides = frozenset({"token-sharding", "layer-stages"})
+
+    def model(self) -> GridModel:
+        return GridModel()
+
+
 @pytest.mark.parametrize("name", rules_of(ModelSuite))
 def test_the_model_that_breaks_a_rule_fails_it_and_no_other(name: str, tmp_path: Path) -> None:
-    class Cases(ModelSuite):
-        misunderstood = Signal(action="fly")
+    broken = BROKEN[name]
 
-        def model(self) -> ToyModel:
-            return BROKEN[name]()
+    class Cases(ModelSuite):
+        provides = TestGridModel.provides if issubclass(broken, GridModel) else frozenset()
+        misunderstood = None if issubclass(broken, GridModel) else Signal(action="fly")
+
+        def model(self) -> ToyModel | GridModel:
+            return broken()
 
     assert broken_rules(Cases(), tmp_path) == [name]

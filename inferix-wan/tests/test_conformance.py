@@ -47,7 +47,9 @@ class WithPicture:
     def __init__(self, model: WanModel, parts: Conditions) -> None:
         self.geometry, self.layout, self.layers = model.geometry, model.layout, model.layers
         self.dtype, self.latent_dtype = model.dtype, model.latent_dtype
-        self.embed, self.head = model.embed, model.head
+        self.embed, self.head, self.num_heads = model.embed, model.head, model.num_heads
+        self.shard, self.head_of_shards = model.shard, model.head_of_shards
+        self.tokens, self.with_tokens = model.tokens, model.with_tokens
         self._model, self._parts = model, parts
 
     def encode(self, signal: Signal, previous: Conditions | None) -> Conditions:
@@ -61,6 +63,7 @@ def tiny_decoder() -> WanVaeDecoder:
 
 
 class TestSelfForcing(ModelSuite):
+    provides = frozenset({"token-sharding", "layer-stages"})
     misunderstood = Signal(action="left")
 
     def model(self) -> Model:

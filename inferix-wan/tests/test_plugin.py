@@ -54,7 +54,8 @@ def test_every_component_is_where_its_spec_says() -> None:
 
 
 def test_what_can_begin_a_world_is_declared() -> None:
-    models = {model.name: model.provides - {"quantize"} for model in plugin.inferix_models()}
+    others = {"quantize", "token-sharding", "layer-stages"}
+    models = {model.name: model.provides - others for model in plugin.inferix_models()}
     assert models == {
         "self-forcing": {"image-prefix", "video-prefix", "window-relative"},
         "self-forcing-diffusion": {"image-prefix", "video-prefix", "window-relative"},
@@ -63,7 +64,11 @@ def test_what_can_begin_a_world_is_declared() -> None:
         "wan-i2v": {"image-prefix"},
     }
     (decoder,) = plugin.inferix_decoders()
-    assert decoder.provides == {"encode"}
+    assert decoder.provides == {"encode", "split-width"}
+
+
+def test_every_model_can_be_spread_over_ranks() -> None:
+    assert all({"token-sharding", "layer-stages"} <= model.provides for model in plugin.inferix_models())
 
 
 def test_the_entry_point_is_declared() -> None:

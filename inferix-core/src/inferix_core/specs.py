@@ -6,9 +6,12 @@ import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from inferix_core.contracts.workload import Outline
 
 API = 2
 """Rises when a plugin that conforms today would stop conforming."""
@@ -77,6 +80,9 @@ class ModelSpec(Spec):
     `drift` is the dotted path of the model's own measure of what long worlds lose, for `inferix bench kv`:
     `measure(engine, *, seconds, num_worlds, seed_start) -> Mapping[str, float]` makes `num_worlds` worlds of so many
     seconds with seeds from `seed_start` on; each name says what is still right, its value the share, 1.0 for all.
+
+    `outline` is the dotted path of a function that says what the model is under a configuration and reads no weights:
+    `outline(config) -> Outline` (see `inferix_core.contracts.workload`), for the choice of a parallel strategy.
     """
 
     preset: Mapping[str, Any] = field(default_factory=dict)
@@ -84,10 +90,15 @@ class ModelSpec(Spec):
     actions: tuple[str, ...] = ()
     default_priority: int = 0
     drift: str = ""
+    outline: str = ""
 
     def load_drift(self) -> Callable[..., Mapping[str, float]] | None:
         """The measure, imported now; None if the model brings none."""
         return _imported(self.drift) if self.drift else None
+
+    def load_outline(self) -> Callable[[Any], Outline] | None:
+        """What the model says of itself without weights, imported now; None if it does not."""
+        return _imported(self.outline) if self.outline else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ def tinyworld_decoder() -> TinyWorldDecoder:
 
 
 class TestModel(ModelSuite):
+    provides = frozenset({"token-sharding", "layer-stages"})
     prompts = ("a red ball bounces at night", "a blue box rolls at sunset")
     misunderstood = Signal(action="fly")
 

@@ -14,6 +14,7 @@ NEGATIVE_PROMPT = ""
 
 _TEXT = "inferix_wan.configured_model:text_model"
 _IMAGE = "inferix_wan.configured_model:image_model"
+_OUTLINE = "inferix_wan.outline:outline"
 
 _WINDOW: Mapping[str, Any] = {"policy": {"use": "sink-window", "num_sink_latents": 0, "num_window_latents": 21}}
 _SELF_FORCING: Mapping[str, Any] = {
@@ -58,7 +59,7 @@ _TINY: Mapping[str, Any] = {
 }
 _TINY_STEPS: Mapping[str, Any] = {**_TINY, "planner": {"num_steps": 4}}
 _TINY_CLIP: Mapping[str, Any] = {**_TINY, "planner": {"num_steps": 4, "num_latents": 5}}
-_CAUSAL = frozenset({"quantize", "image-prefix", "video-prefix", "window-relative"})
+_CAUSAL = frozenset({"quantize", "image-prefix", "video-prefix", "window-relative", "token-sharding", "layer-stages"})
 
 
 def model_specs() -> Iterable[ModelSpec]:
@@ -69,6 +70,7 @@ def model_specs() -> Iterable[ModelSpec]:
         implementation=_TEXT,
         config=SelfForcingConfig,
         provides=_CAUSAL,
+        outline=_OUTLINE,
         preset=_SELF_FORCING,
         presets={"1.3B": _SMALL, "mid": _MID, "tiny-random": _TINY},
     )
@@ -78,6 +80,7 @@ def model_specs() -> Iterable[ModelSpec]:
         implementation=_TEXT,
         config=SelfForcingConfig,
         provides=_CAUSAL,
+        outline=_OUTLINE,
         preset=_SELF_FORCING_DIFFUSION,
         presets={"1.3B": _SMALL, "tiny-random": _TINY_STEPS},
     )
@@ -87,6 +90,7 @@ def model_specs() -> Iterable[ModelSpec]:
         implementation=_TEXT,
         config=SelfForcingConfig,
         provides=_CAUSAL,
+        outline=_OUTLINE,
         preset=_CAUSVID,
         presets={"1.3B": _SMALL, "tiny-random": _TINY},
     )
@@ -95,7 +99,8 @@ def model_specs() -> Iterable[ModelSpec]:
         summary="Wan 2.1, bidirectional: a clip of 81 frames from text, in 50 guided steps.",
         implementation=_TEXT,
         config=TextToVideoConfig,
-        provides=frozenset({"quantize"}),
+        provides=frozenset({"quantize", "token-sharding", "layer-stages"}),
+        outline=_OUTLINE,
         preset=_CLIP,
         presets={"1.3B": _SMALL, "14B": _LARGE, "14B-720p": _LARGE_720P, "tiny-random": _TINY_CLIP},
     )
@@ -104,7 +109,8 @@ def model_specs() -> Iterable[ModelSpec]:
         summary="Wan 2.1, bidirectional: a clip of 81 frames from a picture and text, in 40 guided steps.",
         implementation=_IMAGE,
         config=ImageToVideoConfig,
-        provides=frozenset({"quantize", "image-prefix"}),
+        provides=frozenset({"quantize", "image-prefix", "token-sharding", "layer-stages"}),
+        outline=_OUTLINE,
         preset=_CLIP_OF_PICTURE,
         presets={"14B": _LARGE, "14B-720p": _LARGE_720P, "tiny-random": _TINY_CLIP},
     )

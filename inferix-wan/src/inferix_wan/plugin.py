@@ -99,7 +99,7 @@ def inferix_decoders() -> Iterable[Spec]:
             summary="The causal Wan 2.1 VAE, streaming: a stream decodes the same however it is cut.",
             implementation="inferix_wan.decoder:WanVaeDecoder",
             config=WanVaeDecoderConfig,
-            provides=frozenset({"encode"}),
+            provides=frozenset({"encode", "split-width"}),
         )
     ]
 
