@@ -13,8 +13,10 @@ ROOT = Path(__file__).parent
 PACKAGES = [
     "inferix-core",
     "inferix-kvstore",
+    "inferix-parallel",
     "inferix-wan",
     "inferix-magi",
+    "inferix-plugins/inferix-attention",
     "inferix-plugins/inferix-stream",
     "inferix-plugins/inferix-profile",
     "inferix-plugins/inferix-quant",

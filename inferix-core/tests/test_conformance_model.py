@@ -11,6 +11,7 @@ import pytest
 import torch
 from inferix_core.contracts.model import Condition, Conditions, LayerContext, PassInput, Rotary
 from inferix_core.signals import Signal
+from inferix_core.testing.grid_model import GridModel
 from inferix_core.testing.suites import ModelSuite, broken_rules, rules_of
 from inferix_core.testing.toys import ToyAutoencoder, ToyBeginning, ToyModel, ToyPlanner, ToyPrefixModel
 from torch import Tensor
@@ -176,7 +177,17 @@ def replace_latents(begun: ToyBeginning, change: Callable[[Tensor], Tensor]) -> 
     return ToyBeginning(change(begun.latents), begun.conditions)
 
 
-BROKEN: dict[str, type[ToyModel]] = {
+class ComputesOtherTokens(GridModel):
+    def shard(self, state: Any, tokens: range) -> Any:
+        return super().shard(state, range(len(tokens)))
+
+
+class ForgetsTheTokens(GridModel):
+    def with_tokens(self, state: Any, tokens: Tensor) -> Any:
+        return state
+
+
+BROKEN: dict[str, type[ToyModel | GridModel]] = {
     "test_geometry_and_layout_agree_with_the_layers": WrongGeometry,
     "test_a_prediction_has_the_shape_of_the_latents": TooNarrow,
     "test_the_latents_matter": IgnoresLatents,
@@ -199,6 +210,8 @@ BROKEN: dict[str, type[ToyModel]] = {
     "test_another_aspect_ratio_is_cropped_or_padded": AlwaysCrops,
     "test_the_frames_of_a_beginning_stay_as_they_are": SpoilsPictures,
     "test_what_are_no_frames_is_a_config_error": TakesAnything,
+    "test_a_share_of_the_tokens_makes_its_share_of_the_prediction_where_that_is_declared": ComputesOtherTokens,
+    "test_layers_on_two_ranks_make_the_prediction_where_that_is_declared": ForgetsTheTokens,
 }
 
 
@@ -227,16 +240,23 @@ class TestToyModel(ModelSuite):
         return ToyModel()
 
 
+class TestGridModel(ModelSuite):
+    provides = frozenset({"token-sharding", "layer-stages"})
+
+    def model(self) -> GridModel:
+        return GridModel()
+
+
 @pytest.mark.parametrize("name", rules_of(ModelSuite))
 def test_the_model_that_breaks_a_rule_fails_it_and_no_other(name: str, tmp_path: Path) -> None:
-    model = BROKEN[name]()
-    abilities = frozenset({"image-prefix", "video-prefix"} if isinstance(model, ToyPrefixModel) else ())
+    broken = BROKEN[name]
+    begins = frozenset({"image-prefix", "video-prefix"} if issubclass(broken, ToyPrefixModel) else ())
 
     class Cases(PrefixCases):
-        provides = abilities
-        misunderstood = Signal(action="fly")
+        provides = TestGridModel.provides if issubclass(broken, GridModel) else begins
+        misunderstood = None if issubclass(broken, GridModel) else Signal(action="fly")
 
-        def model(self) -> ToyModel:
-            return model if isinstance(model, ToyPrefixModel) else BROKEN[name]()
+        def model(self) -> ToyModel | GridModel:
+            return broken()
 
     assert broken_rules(Cases(), tmp_path) == [name]

@@ -51,6 +51,9 @@ class WithPicture:
         self.geometry, self.layout, self.layers = model.geometry, model.layout, model.layers
         self.dtype, self.latent_dtype = model.dtype, model.latent_dtype
         self.embed, self.head, self.encode_prefix = model.embed, model.head, model.encode_prefix
+        self.embed, self.head, self.num_heads = model.embed, model.head, model.num_heads
+        self.shard, self.head_of_shards = model.shard, model.head_of_shards
+        self.tokens, self.with_tokens = model.tokens, model.with_tokens
         self._model, self._parts = model, parts
 
     def encode(self, signal: Signal, previous: Conditions | None) -> Conditions:

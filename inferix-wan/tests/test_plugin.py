@@ -56,7 +56,8 @@ def test_every_component_is_where_its_spec_says() -> None:
 
 
 def test_what_can_begin_and_steer_a_world_is_declared() -> None:
-    models = {model.name: model.provides - {"quantize"} for model in plugin.inferix_models()}
+    others = {"quantize", "token-sharding", "layer-stages"}
+    models = {model.name: model.provides - others for model in plugin.inferix_models()}
     assert models == {
         "self-forcing": {"image-prefix", "video-prefix", "window-relative"},
         "self-forcing-diffusion": {"image-prefix", "video-prefix", "window-relative", "negative-prompt"},
@@ -66,10 +67,14 @@ def test_what_can_begin_and_steer_a_world_is_declared() -> None:
     }
     assert [model.name for model in plugin.inferix_models() if model.needs_picture] == ["wan-i2v"]
     assert {decoder.name: decoder.provides for decoder in plugin.inferix_decoders()} == {
-        "wan-vae": {"encode"},
+        "wan-vae": {"encode", "split-width"},
         "taehv": {"encode"},
     }
     assert [planner.name for planner in plugin.inferix_schedulers() if planner.provides] == ["causvid-overlap"]
+
+
+def test_every_model_can_be_spread_over_ranks() -> None:
+    assert all({"token-sharding", "layer-stages"} <= model.provides for model in plugin.inferix_models())
 
 
 def test_the_entry_point_is_declared() -> None:

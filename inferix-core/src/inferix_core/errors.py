@@ -50,6 +50,14 @@ class WorldFileError(InferixError):
     """A saved world or a log that is damaged, of an unknown version, or of another model."""
 
 
+class RankError(InferixError):
+    """A rank of a run that is gone, failed, or is not like the others."""
+
+
+class LostRankError(RankError):
+    """A rank of a run that is gone."""
+
+
 class UnsupportedError(InferixError):
     """An ability that was asked for and is not provided."""
 

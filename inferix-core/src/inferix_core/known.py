@@ -17,8 +17,9 @@ KNOWN_COMPONENTS: Mapping[str, Mapping[Kind, tuple[str, ...]]] = {
     },
     "inferix-stream": {Kind.STREAMER: ("mp4", "gif", "png-folder", "contact-sheet", "hls", "rtmp", "webrtc", "null")},
     "inferix-quant": {Kind.QUANTIZER: ("int8", "fp8")},
+    "inferix-attention": {Kind.ATTENTION: ("flash",)},
     "inferix-profile": {Kind.PROFILER: ("trace",)},
-    "inferix-parallel": {Kind.PARALLEL: ("ulysses", "ring", "hybrid", "adaptive")},
+    "inferix-parallel": {Kind.PARALLEL: ("auto", "ulysses", "ring", "hybrid", "pipeline", "xfuser")},
 }
 """Distribution to the names of its components, for each kind."""
 

@@ -6,9 +6,12 @@ import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from inferix_core.contracts.workload import Outline
 
 API = 2
 """Rises when a plugin that conforms today would stop conforming."""
@@ -93,6 +96,9 @@ class ModelSpec(Spec):
     `expansion` is the dotted path of `expand(options) -> tables`, which is given the model's own options as they stand
     in presets and configuration, and returns what they mean for any section, e.g. of a file that the model's authors
     configure it by. These tables lie over the presets and under what the user says. It raises `ConfigError`.
+
+    `outline` is the dotted path of a function that says what the model is under a configuration and reads no weights:
+    `outline(config) -> Outline` (see `inferix_core.contracts.workload`), for the choice of a parallel strategy.
     """
 
     preset: Mapping[str, Any] = field(default_factory=dict)
@@ -102,6 +108,7 @@ class ModelSpec(Spec):
     drift: str = ""
     needs_picture: bool = False
     expansion: str = ""
+    outline: str = ""
 
     def load_expansion(self) -> Callable[[Mapping[str, Any]], Mapping[str, Any]] | None:
         """What options stand for, imported now; None if the model brings none."""
@@ -110,6 +117,10 @@ class ModelSpec(Spec):
     def load_drift(self) -> Callable[..., Mapping[str, float]] | None:
         """The measure, imported now; None if the model brings none."""
         return _imported(self.drift) if self.drift else None
+
+    def load_outline(self) -> Callable[[Any], Outline] | None:
+        """What the model says of itself without weights, imported now; None if it does not."""
+        return _imported(self.outline) if self.outline else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ Letters: L latents, C latent channels, h, w latent height and width, T frames, H
 from __future__ import annotations
 
 import torch
+from inferix_core.contracts.decoder import Columns
 from inferix_core.plan import Geometry
 from torch import Tensor
 
@@ -27,7 +28,8 @@ def check_files(config: WanVaeDecoderConfig) -> None:
 
 
 class WanVaeDecoder:
-    """Decodes a stream whose history lives in its state, and encodes one. Implements `Decoder` and `FrameEncoder`.
+    """Decodes a stream whose history lives in its state, and encodes one. Implements `SplitDecoder` and
+    `FrameEncoder`.
 
     Raises `ConfigError` for latents that the VAE does not decode to the model's frames, and for missing weights;
     `CheckpointError` for a checkpoint that does not fit.
@@ -52,9 +54,16 @@ class WanVaeDecoder:
 
     def decode(self, latents: Tensor, state: State | None) -> tuple[Tensor, State]:
         """See `Decoder.decode`. Long blocks are decoded in parts, since a whole clip's activations are large."""
+        return self._decoded(latents, state, columns=None)
+
+    def decode_columns(self, latents: Tensor, state: State | None, *, columns: Columns) -> tuple[Tensor, State]:
+        """See `SplitDecoder.decode_columns`."""
+        return self._decoded(latents, state, columns=columns)
+
+    def _decoded(self, latents: Tensor, state: State | None, *, columns: Columns | None) -> tuple[Tensor, State]:
         frames = []
         for part in torch.split(latents, self._max_latents):
-            made, state = self._vae.decode(part.unsqueeze(0), state)
+            made, state = self._vae.decode(part.unsqueeze(0), state, columns=columns)
             frames.append(made[0])
         assert state is not None, "a block has latents"
         return frames[0] if len(frames) == 1 else torch.cat(frames), state

@@ -5,7 +5,8 @@ Letters: B worlds, L latents of a pass, C channels, T text tokens, H, W frame he
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import torch
@@ -26,7 +27,7 @@ from inferix_wan.transformer.transformer import PassState, WanTransformer
 
 
 class WanModel:
-    """Implements the core's `Model` over a transformer whose weights stand already.
+    """Implements the core's `ShardedModel` and `StagedModel` over a transformer whose weights stand already.
 
     The network runs in the dtype of its weights; latents between passes have the precision of its residuals.
     `geometry` is made by `wan_geometry`. `negative_prompt` is what guided plans lead away from, None for a model
@@ -47,6 +48,7 @@ class WanModel:
         self.dtype = weight.dtype
         self.latent_dtype = torch.float32 if transformer.config.residual_precision == "float32" else weight.dtype
         self.layers: Sequence[Layer] = list(transformer.layers)
+        self.num_heads = transformer.config.num_heads
         self.transformer = transformer
         self._text_encoder = text_encoder
         self._negative_prompt = negative_prompt
@@ -104,6 +106,23 @@ class WanModel:
         """See `Model.head`: the flow, noise minus clean, [B, L, C, h, w]."""
         flow: Tensor = self.transformer.head(state)
         return flow
+
+    def shard(self, state: PassState, tokens: range) -> PassState:
+        """See `ShardedModel.shard`."""
+        return self.transformer.shard(state, tokens)
+
+    def head_of_shards(self, state: PassState, gather: Callable[[Tensor], Tensor]) -> Tensor:
+        """See `ShardedModel.head_of_shards`; a token's patch is sent, which is far smaller than the token."""
+        flow: Tensor = self.transformer.head(state, gather=gather)
+        return flow
+
+    def tokens(self, state: PassState) -> Tensor:
+        """See `StagedModel.tokens`."""
+        return state.tokens
+
+    def with_tokens(self, state: PassState, tokens: Tensor) -> PassState:
+        """See `StagedModel.with_tokens`."""
+        return replace(state, tokens=tokens)
 
     @cached_property
     def _negative_text(self) -> Condition:

@@ -14,6 +14,7 @@ NEGATIVE_PROMPT = ""
 
 _TEXT = "inferix_wan.configured_model:text_model"
 _IMAGE = "inferix_wan.configured_model:image_model"
+_OUTLINE = "inferix_wan.outline:outline"
 
 _WINDOW: Mapping[str, Any] = {"policy": {"use": "sink-window", "num_sink_latents": 0, "num_window_latents": 21}}
 _SELF_FORCING: Mapping[str, Any] = {
@@ -58,8 +59,9 @@ _TINY: Mapping[str, Any] = {
     "kv": {"policy": {"use": "full"}},  # runs with the core alone: a smoke test needs no bounded memory
 }
 _TINY_STEPS: Mapping[str, Any] = {**_TINY, "planner": {"num_steps": 4}}
-_CAUSAL = frozenset({"quantize", "image-prefix", "video-prefix", "window-relative"})
-_GUIDED = frozenset({"quantize", "negative-prompt"})
+_SPREAD = frozenset({"token-sharding", "layer-stages"})
+_CAUSAL = _SPREAD | {"quantize", "image-prefix", "video-prefix", "window-relative"}
+_GUIDED = _SPREAD | {"quantize", "negative-prompt"}
 
 
 def model_specs() -> Iterable[ModelSpec]:
@@ -70,6 +72,7 @@ def model_specs() -> Iterable[ModelSpec]:
         implementation=_TEXT,
         config=SelfForcingConfig,
         provides=_CAUSAL,
+        outline=_OUTLINE,
         preset=_SELF_FORCING,
         presets={"1.3B": _SMALL, "mid": _MID, "tiny-random": _TINY},
     )
@@ -79,6 +82,7 @@ def model_specs() -> Iterable[ModelSpec]:
         implementation=_TEXT,
         config=SelfForcingConfig,
         provides=_CAUSAL | _GUIDED,
+        outline=_OUTLINE,
         preset=_SELF_FORCING_DIFFUSION,
         presets={"1.3B": _SMALL, "tiny-random": _TINY_STEPS},
     )
@@ -88,6 +92,7 @@ def model_specs() -> Iterable[ModelSpec]:
         implementation=_TEXT,
         config=SelfForcingConfig,
         provides=_CAUSAL,
+        outline=_OUTLINE,
         preset=_CAUSVID,
         presets={"1.3B": _SMALL, "overlap": _OVERLAP, "tiny-random": _TINY},
     )
@@ -97,6 +102,7 @@ def model_specs() -> Iterable[ModelSpec]:
         implementation=_TEXT,
         config=TextToVideoConfig,
         provides=_GUIDED,
+        outline=_OUTLINE,
         preset=_CLIP,
         presets={"1.3B": _SMALL, "14B": _LARGE, "14B-720p": _LARGE_720P, "tiny-random": _TINY_STEPS},
     )
@@ -107,6 +113,7 @@ def model_specs() -> Iterable[ModelSpec]:
         config=ImageToVideoConfig,
         provides=_GUIDED | {"image-prefix"},
         needs_picture=True,
+        outline=_OUTLINE,
         preset=_CLIP_OF_PICTURE,
         presets={"14B": _LARGE, "14B-720p": _LARGE_720P, "tiny-random": _TINY_STEPS},
     )

@@ -109,7 +109,7 @@ def inferix_decoders() -> Iterable[Spec]:
             implementation="inferix_wan.decoder:WanVaeDecoder",
             check="inferix_wan.decoder:check_files",
             config=WanVaeDecoderConfig,
-            provides=frozenset({"encode"}),
+            provides=frozenset({"encode", "split-width"}),
         ),
         Spec(
             name="taehv",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 import traceback
 from collections.abc import Sequence
 from typing import Annotated
@@ -18,6 +20,7 @@ from inferix_core.errors import (
     CheckpointError,
     ConfigError,
     InferixError,
+    LostRankError,
     OutputError,
     PlanError,
     SignalError,
@@ -25,17 +28,19 @@ from inferix_core.errors import (
     WorldFileError,
     WriteError,
 )
+from inferix_core.ranks.environment import speaks_for_machine
 
 USER_MISTAKES = (ConfigError, SignalError, CheckpointError, OutputError, PlanError, UnsupportedError, WorldFileError)
 _BENCH = "bench"
+_SECONDS_TO_SPEAK = 2.0
 _EXIT_MISTAKE, _EXIT_FAILURE, _EXIT_INTERRUPTED = 2, 1, 130
 
 
 def run(arguments: Sequence[str]) -> int:
     """Runs one command line; the exit code: 0, 2 for a user's mistake, 130 for Ctrl-C, 1 for anything else."""
-    show_log("WARNING")
+    show_log("WARNING" if speaks_for_machine() else "CRITICAL")
     arguments = joined_times(arguments)
-    session = Session(Catalog.discover(without=disabled_plugins(arguments)))
+    session = Session(Catalog.discover(without=disabled_plugins(arguments)), arguments=tuple(arguments))
     application = build_application(session.catalog, with_benches=_BENCH in arguments)
     try:
         application(list(arguments), prog_name="inferix", obj=session)
@@ -43,6 +48,9 @@ def run(arguments: Sequence[str]) -> int:
         return finished.code if isinstance(finished.code, int) else _EXIT_FAILURE
     except KeyboardInterrupt:
         return _EXIT_INTERRUPTED
+    except LostRankError as error:
+        _tell(str(error), session, on_every_rank=True)
+        return _EXIT_FAILURE
     except InferixError as error:
         _tell(str(error), session)
         return exit_code(error)
@@ -109,10 +117,19 @@ def _options(
         context.obj.enable_debug()
 
 
-def _tell(message: str, session: Session) -> None:
-    """One message in red on stderr, under its traceback where that was asked for."""
+def _tell(message: str, session: Session, *, on_every_rank: bool = False) -> None:
+    """One message in red on stderr, under its traceback where that was asked for.
+
+    Of several ranks on a machine one speaks. torchrun ends all of them when the first has ended, so the others wait
+    until it has spoken.
+    """
     if session.debug:
         traceback.print_exc()
+    if on_every_rank and (rank := os.environ.get("RANK")):
+        message = f"rank {rank}: {message}"
+    elif not speaks_for_machine():
+        time.sleep(_SECONDS_TO_SPEAK)
+        return
     from rich.console import Console  # most commands never fail
 
     Console(stderr=True).print(f"Error: {message}", style="red", markup=False, highlight=False, soft_wrap=True)

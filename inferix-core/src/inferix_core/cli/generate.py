@@ -12,15 +12,18 @@ from inferix_core.cli.choices import (
     ConfigOption,
     ModelOption,
     PresetOption,
+    RanksOption,
     SeedOption,
     SetOption,
     ThreadsOption,
     resolved,
+    with_strategy,
 )
 from inferix_core.cli.recorded import saved_config
 from inferix_core.cli.request import BeginningFile, checked_request
 from inferix_core.cli.session import Session
 from inferix_core.errors import ConfigError
+from inferix_core.ranks.environment import rank_environment
 
 
 def generate(
@@ -79,12 +82,15 @@ def generate(
         Path | None, typer.Option(metavar="FILE", help="Write the world's log at the end; see `inferix replay`.")
     ] = None,
     threads: ThreadsOption = None,
+    ranks: RanksOption = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and the whole log.")] = False,
 ) -> None:
     """Generate a video of a world from a prompt, or go on with a saved world."""
     session: Session = context.obj
     if debug:
         session.enable_debug()
+    place = rank_environment()
+    overrides = [*([] if ranks is None else [f"ranks.count={ranks}"]), *(overrides or ())]
     if resume is None:
         configuration = resolved(
             session.catalog,
@@ -108,6 +114,12 @@ def generate(
             },
         )
         configuration = saved_config(resume, session.catalog, overrides=overrides, threads=threads)
+    configuration = with_strategy(configuration, session.catalog, num_ranks=place.num_ranks)
+    if place.rank > 0:
+        from inferix_core.cli.ranks import follow  # from here on torch is needed
+
+        follow(configuration, session.catalog)
+        return
     request = checked_request(
         prompt=prompt,
         seconds=seconds,
@@ -124,6 +136,11 @@ def generate(
         save=save,
         log=log,
     )
+    num_ranks = configuration.run.ranks.count or 1
+    if num_ranks > 1 and place.num_ranks == 1:
+        from inferix_core.ranks.launching import run_ranks  # this process needs no torch but for that
+
+        raise typer.Exit(run_ranks(session.arguments, num_ranks=num_ranks))
     from rich.console import Console
 
     from inferix_core.cli.generation import run_generation  # from here on torch is needed

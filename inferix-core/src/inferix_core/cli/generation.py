@@ -16,8 +16,8 @@ from rich.table import Table
 
 from inferix_core.catalog.targets import is_address
 from inferix_core.cli.frames_file import read_picture, read_video
-from inferix_core.cli.interruption import deferred_interrupt
 from inferix_core.cli.progress import frames_progress
+from inferix_core.interruption import deferred_interrupt
 from inferix_core.replay import write_log
 from inferix_core.runtime.engine import Engine
 from inferix_core.signals import Signal

@@ -39,7 +39,7 @@ def recorded_config(
         )
     settings = (("device", device), ("num_threads", threads), ("num_decoder_threads", threads))
     options = {key: value for key, value in settings if value is not None}
-    kept = {key: value for key, value in config.items() if key not in ("profilers", "output")}
+    kept = {key: value for key, value in config.items() if key not in ("profilers", "output", "ranks")}
     return resolve(merge(kept, apply_overrides(options, overrides or ())), catalog)
 
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from inferix_core.catalog.targets import is_address
-from inferix_core.cli.interruption import deferred_interrupt
 from inferix_core.cli.progress import blocks_progress
+from inferix_core.interruption import deferred_interrupt
 from inferix_core.replay.replaying import Replay, ReplayedBlock
 from inferix_core.runtime.engine import Engine
 

@@ -12,10 +12,14 @@ from inferix_core.catalog import Catalog
 
 @dataclass(slots=True)
 class Session:
-    """The catalog and whether failures are shown with their traceback. Commands find it as `context.obj`."""
+    """The catalog, whether failures are shown with their traceback, and the whole command line without the program.
+
+    Commands find it as `context.obj`.
+    """
 
     catalog: Catalog
     debug: bool = False
+    arguments: tuple[str, ...] = ()
 
     def enable_debug(self) -> None:
         """Shows tracebacks and the whole log from here on."""

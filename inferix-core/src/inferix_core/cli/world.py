@@ -85,7 +85,7 @@ def fork(
     config = saved_config(file, session.catalog, overrides=overrides, device=device, threads=threads)
     from rich.console import Console
 
-    from inferix_core.cli.interruption import deferred_interrupt
+    from inferix_core.interruption import deferred_interrupt
     from inferix_core.runtime.engine import Engine  # from here on torch is needed
 
     console = Console()

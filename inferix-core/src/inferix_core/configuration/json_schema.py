@@ -23,7 +23,7 @@ def schema(catalog: Catalog) -> dict[str, Any]:
     definitions: dict[str, Any] = {}
     tables = {kind: _table(kind, catalog, definitions) for kind in (*SECTIONS, Kind.PROFILER)}
     properties = result["properties"]
-    for name, model in (("kv", "KVSection"), ("world", "WorldSection")):
+    for name, model in (("kv", "KVSection"), ("world", "WorldSection"), ("ranks", "RanksSection")):
         properties[name] = {**models[model], "description": properties[name]["description"]}
     for kind, path in SECTIONS.items():
         of_section = properties["kv"]["properties"] if len(path) == 2 else properties

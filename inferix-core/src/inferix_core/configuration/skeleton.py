@@ -74,6 +74,36 @@ class WorldSection(BaseModel):
     )
 
 
+class RanksSection(BaseModel):
+    """The processes that one world is spread over, where `parallel` says how."""
+
+    model_config = _STRICT
+
+    count: int | None = Field(
+        default=None, ge=1, description="How many ranks there are; without it as many as torchrun has started."
+    )
+    backend: Literal["auto", "gloo", "nccl"] = Field(
+        default="auto", description="What carries tensors between ranks; auto is nccl on CUDA, gloo elsewhere."
+    )
+    decode: Literal["first", "width", "tiles"] = Field(
+        default="first",
+        description="Who decodes: the first rank; all, by columns (the same frames, where the decoder can); all, by "
+        "tiles that overlap and are blended (any decoder, but frames differ a little where tiles meet).",
+    )
+    num_overlap_columns: int = Field(
+        default=4, ge=1, description="How many columns of latents a tile shares with each neighbour."
+    )
+    timeout_seconds: float = Field(
+        default=30.0, ge=1.0, description="After how many seconds without a sign of life a rank counts as gone."
+    )
+    join_timeout_seconds: float = Field(
+        default=300.0, gt=0.0, description="How many seconds ranks wait for one another at the start."
+    )
+    collective_timeout_seconds: float = Field(
+        default=600.0, gt=0.0, description="How many seconds an exchange of tensors may take."
+    )
+
+
 class RunSettings(BaseModel):
     """What belongs to a run and to no component."""
 
@@ -101,6 +131,7 @@ class RunSettings(BaseModel):
     )
     kv: KVSection = Field(default_factory=KVSection, description="The KV cache.")
     world: WorldSection = Field(default_factory=WorldSection, description="What every world has.")
+    ranks: RanksSection = Field(default_factory=RanksSection, description="The processes of the run.")
 
 
 class RunConfig(RunSettings):

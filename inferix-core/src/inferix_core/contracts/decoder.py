@@ -22,6 +22,30 @@ class Decoder(Protocol):
         """
 
 
+class Columns(Protocol):
+    """What a decoder that has some columns of a picture alone asks of the ranks that have the others.
+
+    Every rank asks the same in one order. Widths may have grown by the same factor everywhere.
+    """
+
+    def widened(self, x: Tensor) -> Tensor:
+        """`x` `[..., W]` with the nearest column of either neighbour, `[..., W + 2]`; zeros at the picture's edges."""
+
+    def gathered(self, x: Tensor) -> Tensor:
+        """The columns of all ranks, in order, of `x` `[..., W]`."""
+
+
+class SplitDecoder(Decoder, Protocol):
+    """A decoder whose spec provides "split-width": each rank makes some columns of the frames."""
+
+    def decode_columns(self, latents: Tensor, state: Any, *, columns: Columns) -> tuple[Tensor, Any]:
+        """As `decode`, for some columns of the latents: `[L, C, h, some w]` to the frames' columns above them.
+
+        Put together they are the frames of `decode`, but for rounding. Every tensor in the state has columns on its
+        last axis, in proportion to the latents', so that states can be put together and cut.
+        """
+
+
 class FrameEncoder(Protocol):
     """What a decoder offers besides if its spec provides "encode". Functional, as decoding is."""
 

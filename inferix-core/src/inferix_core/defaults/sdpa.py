@@ -55,7 +55,24 @@ def _joined(segments: Sequence[Segment], name: str) -> Tensor:
 
 
 def _attention_with_lse(q: Tensor, k: Tensor, v: Tensor, *, scale: float) -> tuple[Tensor, Tensor]:
-    """Result `[B, H, N, D]` and float32 log-sum-exp `[B, H, N]` of `[B, H, *, D]` tensors, in float32 inside."""
+    """Result `[B, H, N, D]` and float32 natural log-sum-exp `[B, H, N]` of `[B, H, *, D]` tensors.
+
+    By torch's own kernels where there is one that says it, else in plain products.
+    """
+    kernels = torch.ops.aten
+    if q.shape[-1] != v.shape[-1]:
+        return _in_plain_products(q, k, v, scale=scale)
+    if q.device.type == "cpu":
+        result, lse = kernels._scaled_dot_product_flash_attention_for_cpu(q, k, v, 0.0, False, scale=scale)
+        return result, lse.float()
+    if q.device.type == "cuda" and q.shape[-1] % 8 == 0 and q.dtype in (torch.float16, torch.bfloat16):
+        result, lse, *_ = kernels._scaled_dot_product_flash_attention(q, k, v, 0.0, False, False, scale=scale)
+        return result, lse.float()
+    return _in_plain_products(q, k, v, scale=scale)
+
+
+def _in_plain_products(q: Tensor, k: Tensor, v: Tensor, *, scale: float) -> tuple[Tensor, Tensor]:
+    """The same, in float32 inside, with a score for every pair in memory."""
     scores = torch.matmul(q.float(), k.float().transpose(-1, -2)) * scale
     lse = torch.logsumexp(scores, dim=-1)
     result = torch.matmul(torch.exp(scores - lse.unsqueeze(-1)), v.float())

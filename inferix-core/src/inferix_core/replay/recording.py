@@ -27,9 +27,10 @@ _LABELS = {
     "num_decoder_threads": "decoder's threads",
     "cpu_capability": "CPU capability",
     "attention": "attention backend",
+    "num_ranks": "ranks",
 }
 _OF_THE_MACHINE = {"device", "dtype", "seed", "num_threads", "num_decoder_threads"}
-_OF_NO_EFFECT = {"profilers", "output", "world", "overlap_decode"}
+_OF_NO_EFFECT = {"profilers", "output", "world", "overlap_decode", "ranks"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class Circumstances:
     attention: str
     is_cut_invariant: bool
     versions: Mapping[str, str]
+    num_ranks: int = 1
 
     def differences(self, present: Circumstances) -> list[str]:
         """What is not the same now, each as `what: then → now`."""
@@ -211,12 +213,13 @@ def circumstances_of(engine: Engine) -> Circumstances:
         attention=attention,
         is_cut_invariant=CUT_INVARIANT in provides,
         versions=dict(sorted(versions.items())),
+        num_ranks=1 if engine.parts.spread is None else engine.parts.spread.ranks.num_ranks,
     )
 
 
 def rebuilding(config: Mapping[str, Any]) -> dict[str, Any]:
     """The tables that an engine is built from again: all but what measures and writes."""
-    return {key: value for key, value in config.items() if key not in ("profilers", "output")}
+    return {key: value for key, value in config.items() if key not in ("profilers", "output", "ranks")}
 
 
 def flat(tables: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

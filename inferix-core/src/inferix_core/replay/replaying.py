@@ -10,7 +10,6 @@ from inferix_core.contracts.model import Condition
 from inferix_core.errors import ConfigError
 from inferix_core.events import Block
 from inferix_core.runtime.log import BlockRecord, ChangeRecord, SeedRecord, SignalRecord
-from inferix_core.runtime.noise import CounterNoise
 
 if TYPE_CHECKING:
     from inferix_core.replay.recording import Recording
@@ -114,7 +113,7 @@ class Replay:
         self.close()
 
     def _blocks(self, total: int) -> Iterator[ReplayedBlock]:
-        self._world.state.script = self._script
+        self._world.follow_script(self._script)
         self._change_seed()
         for num_records, record in self._expected(total)[self._world.num_blocks :]:
             seconds = self._num_frames / self._world.engine.geometry.fps
@@ -126,7 +125,7 @@ class Replay:
             yield ReplayedBlock(block, seconds, is_same)
         is_whole = self._recording.change is None and total == len(self._recording.digests)
         unreached = {one.block for one in self._recording.unreached} if is_whole else ()
-        self._world.state.script = {block: self._script[block] for block in unreached}
+        self._world.follow_script({block: self._script[block] for block in unreached})
 
     def _expected(self, total: int) -> list[tuple[int, BlockRecord]]:
         """The records of the first `total` blocks, each with how many records there are up to it."""
@@ -135,10 +134,8 @@ class Replay:
 
     def _change_seed(self) -> None:
         """Draws noise with the seeds that the world was given at this boundary."""
-        state = self._world.state
-        for seed in self._seeds.pop(state.num_finished, ()):
-            state.noise = CounterNoise(seed)
-            state.log.add(SeedRecord(state.num_finished, seed))
+        for seed in self._seeds.pop(self._world.num_blocks, ()):
+            self._world.change_seed(seed)
 
 
 def verify(engine: Engine, recording: Recording) -> Verification:

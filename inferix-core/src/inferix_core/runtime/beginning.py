@@ -49,11 +49,14 @@ def beginning_of(engine: Engine, frames: Tensor, *, fit: str | None) -> Beginnin
     """What the engine's model makes of frames `[T, h, w, 3]` uint8. Raises as `check_beginning`, `encode_prefix` do."""
     import torch  # the check above is made without it
 
+    from inferix_core.runtime.split_decoding import SplitDecoding
+
     if engine.config is not None:
         check_beginning(engine.config, is_video=len(frames) > 1)
     model = cast("PrefixModel", engine.parts.model)
     with torch.inference_mode():
-        encoder = cast("FrameEncoder", engine.decoder)
+        decoder = engine.decoder
+        encoder = cast("FrameEncoder", decoder.whole if isinstance(decoder, SplitDecoding) else decoder)
         return model.encode_prefix(frames, fit=fit, encoder=encoder, planner=engine.parts.planner)
 
 

@@ -58,6 +58,11 @@ class CodedCache:
         self._newest = -1
 
     @property
+    def codec(self) -> KVCodec:
+        """How encoded pages are kept."""
+        return self._codec
+
+    @property
     def held(self) -> tuple[int, ...]:
         """See `KVCache.held`."""
         return tuple(sorted((*self.encoded.held, *self.exact.held)))

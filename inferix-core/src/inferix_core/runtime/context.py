@@ -6,7 +6,8 @@ Letters: B worlds, N tokens of the pass, H heads, D head dim.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
@@ -19,6 +20,7 @@ from inferix_core.plan import Entry, Pass
 from inferix_core.runtime.ranges import ranges_of
 from inferix_core.runtime.relevance import MeansCollector
 from inferix_core.runtime.sight import Relevance, Sight
+from inferix_core.runtime.spread import Spread, Whole
 
 _NO_RELEVANCE: Relevance = {}
 _Prepare = Callable[["_View", Tensor, list[Segment]], tuple[Tensor, list[Segment]]]
@@ -42,7 +44,8 @@ class PassContext:
 
     `relevance[b][e]` are the scores that entry `e` of world `b` is shown by, `collectors[b]` gathers the means of what
     world `b` commits. Where `window_relative` is set, keys are kept unrotated and rotated when they are read, by
-    their place among what the entry sees.
+    their place among what the entry sees. `spread` says which of the `tokens_per_latent`
+    tokens and which heads are on this rank; by default all are.
     """
 
     def __init__(
@@ -57,25 +60,55 @@ class PassContext:
         window_relative: bool = False,
         relevance: Sequence[Sequence[Relevance]] | None = None,
         collectors: Sequence[MeansCollector | None] = (),
+        spread: Spread | None = None,
     ) -> None:
         self.caches = caches
         self.conditions = conditions
         self.backend = backend
-        self.tokens_per_latent = tokens_per_latent
+        self.spread = spread = spread or Whole(tokens_per_latent)
         self.window_relative = window_relative
         self.collectors = collectors
         self.positions = [
             [entry.first_position + i for entry in one.entries for i in range(len(entry.latents))] for one in passes
         ]
-        self.spans = _token_spans(passes[0].entries, tokens_per_latent)
-        self.writes = [_writes(one.entries, self.spans) for one in passes]
+        self._passes = passes
+        self.spans = token_spans(passes[0].entries, spread.tokens_per_latent)
+        kept = token_spans(passes[0].entries, spread.num_kept_tokens)
+        self.writes = [_writes(one.entries, kept) for one in passes]
         self.views = [
             [
-                _view(entry, one.entries, self.spans, cache, sight, relevance[b][e] if relevance else _NO_RELEVANCE)
+                view_of(entry, one.entries, kept, cache.held, sight, relevance[b][e] if relevance else _NO_RELEVANCE)
                 for e, entry in enumerate(one.entries)
             ]
             for b, (one, cache) in enumerate(zip(passes, caches, strict=True))
         ]
+
+    def can_be_cut_by_entry(self) -> bool:
+        """Whether entries could run one after another, each seeing of the others only what they have written."""
+        if any(collector is not None for collector in self.collectors):
+            return False
+        for one in self._passes:
+            for place, entry in enumerate(one.entries):
+                later = one.entries[place + 1 :]
+                if not entry.reads_cache or any(_sees(entry, other) for other in later):
+                    return False
+        return True
+
+    def part(self, world: int, entries: range) -> PassContext:
+        """The same pass as far as these entries of one world go, whose tokens are all that layers are given."""
+        part = copy(self)
+        chosen = [self._passes[world].entries[place] for place in entries]
+        kept = token_spans(chosen, self.spread.num_kept_tokens)
+        part.caches = self.caches[world : world + 1]
+        part.conditions = [[self.conditions[world][place] for place in entries]]
+        part.collectors = self.collectors[world : world + 1]
+        part.positions = [[entry.first_position + i for entry in chosen for i in range(len(entry.latents))]]
+        part.spans = token_spans(chosen, self.spread.tokens_per_latent)
+        part.writes = [_writes(chosen, kept)]
+        part.views = [
+            [replace(self.views[world][place], tokens=span) for place, span in zip(entries, kept, strict=True)]
+        ]
+        return part
 
     def at(self, layer: int) -> LayerView:
         """The context of one layer."""
@@ -93,16 +126,19 @@ class LayerView:
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, *, rotary: Rotary | None) -> Tensor:
         """See `LayerContext.attend`."""
+        spread = self._pass.spread
+        q, k, v = spread.taken(q, k, v)
         for b, collector in enumerate(self._pass.collectors):
             if collector is not None:
                 collector.add(q[b], k[b])
+        q, fields = spread.exchange(q, {"k": k, "v": v})
         prepare = None
         if rotary is not None and self._pass.window_relative:
             prepare = self._rotated_by_place(rotary)
         elif rotary is not None:
-            q = rotary.rotate(q, self._pass.positions)
-            k = rotary.rotate(k, self._pass.positions)
-        return self._attended(q, {"k": k, "v": v}, scale=q.shape[-1] ** -0.5, prepare=prepare)
+            q = spread.rotated(rotary, q, self._pass.positions)
+            fields = {**fields, "k": spread.rotated(rotary, fields["k"], self._pass.positions)}
+        return spread.restore(self._attended(q, fields, scale=q.shape[-1] ** -0.5, prepare=prepare))
 
     def attend_compressed(
         self,
@@ -115,10 +151,17 @@ class LayerView:
         """See `CompressedLayerContext.attend_compressed`."""
 
         def expanded(_: _View, queries: Tensor, segments: list[Segment]) -> tuple[Tensor, list[Segment]]:
+            num_heads = queries.shape[2]
             pairs = [expand(segment) for segment in segments]
-            return queries, [{"k": keys, "v": values} for keys, values in pairs]
+            return queries, [
+                {name: spread.heads(x, num_heads=num_heads) for name, x in zip("kv", pair, strict=True)}
+                for pair in pairs
+            ]
 
-        return self._attended(q, fields, scale=scale, prepare=expanded)
+        spread = self._pass.spread
+        q, *kept = spread.taken(q, *fields.values())
+        q, fields = spread.exchange(q, dict(zip(fields, kept, strict=True)))
+        return spread.restore(self._attended(q, fields, scale=scale, prepare=expanded))
 
     def attend_conditions(
         self, q: Tensor, parts: Sequence[str], project: Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -150,29 +193,31 @@ class LayerView:
     def _attended(self, q: Tensor, fields: Mapping[str, Tensor], *, scale: float, prepare: _Prepare | None) -> Tensor:
         """Writes what the pass's tokens keep, and attends to all that each entry sees."""
         results = []
+        layer = self._layer - self._pass.spread.first_layer
         for b, cache in enumerate(self._pass.caches):
             for tokens, latents in self._pass.writes[b]:
-                cache.write(self._layer, latents, {name: rows[b, tokens] for name, rows in fields.items()})
+                cache.write(layer, latents, {name: rows[b, tokens] for name, rows in fields.items()})
             for view in self._pass.views[b]:
-                segments = cache.segments(self._layer, view.stored) if view.stored else []
+                segments = cache.segments(layer, view.stored) if view.stored else []
                 segments += [{name: rows[b : b + 1, span] for name, rows in fields.items()} for span in view.drafts]
                 queries = q[b : b + 1, view.tokens]
                 if prepare is not None:
                     queries, segments = prepare(view, queries, segments)
-                results.append(self._pass.backend.attend(queries, segments, scale=scale)[0])
+                results.append(self._pass.spread.attend(queries, segments, backend=self._pass.backend, scale=scale))
         return _assembled(results, batch=q.shape[0])
 
     def _rotated_by_place(self, rotary: Rotary) -> _Prepare:
         """Rotates an entry's queries, and the keys that it sees, as if the earliest of these latents were the first."""
 
         def rotated(view: _View, queries: Tensor, segments: list[Segment]) -> tuple[Tensor, list[Segment]]:
+            spread = self._pass.spread
             result: list[Segment] = []
             start = 0
             for segment in segments:
-                end = start + segment["k"].shape[1] // self._pass.tokens_per_latent
-                result.append({**segment, "k": rotary.rotate(segment["k"], [range(start, end)])})
+                end = start + segment["k"].shape[1] // spread.num_kept_tokens
+                result.append({**segment, "k": spread.rotated(rotary, segment["k"], [range(start, end)])})
                 start = end
-            return rotary.rotate(queries, [view.places]), result
+            return spread.rotated(rotary, queries, [view.places]), result
 
         return rotated
 
@@ -183,7 +228,8 @@ class LayerView:
         return {"k": keys, "v": values}
 
 
-def _token_spans(entries: Sequence[Entry], tokens_per_latent: int) -> list[slice]:
+def token_spans(entries: Sequence[Entry], tokens_per_latent: int) -> list[slice]:
+    """Where the tokens of each entry lie among those of the pass."""
     ends = [0]
     for entry in entries:
         ends.append(ends[-1] + len(entry.latents) * tokens_per_latent)
@@ -204,14 +250,15 @@ def _writes(entries: Sequence[Entry], spans: Sequence[slice]) -> list[tuple[slic
     return writes
 
 
-def _view(
+def view_of(
     entry: Entry,
     entries: Sequence[Entry],
     spans: Sequence[slice],
-    cache: KVCache,
+    held: Sequence[int],
     sight: Sight,
     relevance: Relevance,
 ) -> _View:
+    """What an entry sees of a cache with pages of the latents `held` and of the pass, whose entries lie at `spans`."""
     tokens = next(span for other, span in zip(entries, spans, strict=True) if other is entry)
     peers = [other for other in entries if _sees(entry, other)]
     if not entry.reads_cache:
@@ -219,7 +266,7 @@ def _view(
         return _View(tokens, (), drafts, _places(entry, [latent for other in peers for latent in other.latents]))
     in_pass = {latent for other in peers if other.reads_cache for latent in other.latents}
     passing = {latent for other in entries if other.reads_cache for latent in other.latents}
-    available = sorted({*in_pass, *(x for x in cache.held if x not in passing and x < entry.latents.stop)})
+    available = sorted({*in_pass, *(x for x in held if x not in passing and x < entry.latents.stop)})
     visible = sight.visible(entry, available, relevance)
     return _View(tokens, tuple(ranges_of(visible)), (), _places(entry, visible))
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from inferix_core.events import Timings
     from inferix_core.plan import Op
     from inferix_core.runtime.finished import Finished
+    from inferix_core.runtime.spread import Spread
     from inferix_core.runtime.state import WorldState
     from inferix_core.runtime.transaction import Transaction
 
@@ -25,6 +26,11 @@ class Denoising:
         self._planner = parts.planner
         self._loop = Loop(parts)
         self._num_threads = num_threads
+
+    @property
+    def spread(self) -> Spread:
+        """How worlds lie over ranks."""
+        return self._loop.spread
 
     def plan(self, state: WorldState) -> Sequence[Op]:
         """The plan of the world's next block. Raises `UnsupportedError` where its horizon is reached."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,16 +18,19 @@ from inferix_core.configuration import ResolvedConfig, apply_overrides, load_tom
 from inferix_core.errors import ConfigError, SignalError
 from inferix_core.events import Block, BlockRun, Timings
 from inferix_core.plan import Geometry, Op
+from inferix_core.ranks.joining import Membership, join
 from inferix_core.runtime import steering
-from inferix_core.runtime.beginning import beginning_of, check_no_beginning, check_plan
-from inferix_core.runtime.building import build_parts, choose_device, choose_dtype, choose_overlap
+from inferix_core.runtime.building import build_parts, choose_dtype, choose_overlap
+from inferix_core.runtime.company import Company, building_together
+from inferix_core.runtime.creating import new_world
 from inferix_core.runtime.decoding import Decoding
 from inferix_core.runtime.denoising import Denoising
+from inferix_core.runtime.finished import Finished
 from inferix_core.runtime.journal import keep_boundaries
 from inferix_core.runtime.lockstep import grouped
-from inferix_core.runtime.log import SeedRecord
 from inferix_core.runtime.loop import Parts
-from inferix_core.runtime.noise import CounterNoise, NoiseSource, checked_seed
+from inferix_core.runtime.noise import NoiseSource
+from inferix_core.runtime.split_decoding import SplitDecoding
 from inferix_core.runtime.state import WorldState
 from inferix_core.runtime.threads import Threads
 from inferix_core.runtime.transaction import Transaction
@@ -55,12 +60,15 @@ class Engine:
         catalog: Catalog | None = None,
         timings: Callable[[], Timings] = Timings,
         overlap_decode: bool = False,
+        membership: Membership | None = None,
     ) -> None:
         """From components that stand already; `seed` and `num_rewind_blocks` are those of new worlds.
 
         `overlap_decode` lets runs decode a block while the next is denoised: their store must provide "fork".
-        `timings` makes what the spans of a step run in, for benches that watch more than the host's time.
+        `timings` makes what the spans of a step run in, for benches that watch more than the host's time. `membership`
+        is this process among the ranks of its run; it is ended with the engine.
         """
+        self._company = None if membership is None or membership.line is None else Company(membership)
         self._threads = threads or Threads()
         self._parts = parts
         self._decoder = decoder
@@ -78,11 +86,17 @@ class Engine:
 
     @classmethod
     def build(cls, config: ResolvedConfig, catalog: Catalog) -> Engine:
-        """From a resolved configuration; mistakes show before weights are read."""
-        device = choose_device(config.run.device)
+        """From a resolved configuration; mistakes show before weights are read.
+
+        Where the configuration names a parallel strategy and torchrun has started several ranks, this one joins the
+        others: rank 0 is the driver, the others are to `follow`. Raises `RankError` where they are not alike.
+        """
+        membership = join(config, catalog)
+        device = membership.ranks.device
         dtype = choose_dtype(config.run.dtype, device)
-        overlap_decode = choose_overlap(config, device)
-        parts, decoder = build_parts(config, catalog, device=device, dtype=dtype)
+        overlap_decode = choose_overlap(config, device, num_ranks=membership.ranks.num_ranks)
+        with building_together(membership):
+            parts, decoder = build_parts(config, catalog, membership=membership, dtype=dtype)
         threads = Threads(network=config.run.num_threads, decoder=config.run.num_decoder_threads)
         return cls(
             parts,
@@ -93,6 +107,7 @@ class Engine:
             config=config,
             catalog=catalog,
             overlap_decode=overlap_decode,
+            membership=membership,
         )
 
     @classmethod
@@ -210,32 +225,25 @@ class Engine:
         Raises `ConfigError`, `SignalError`, `UnsupportedError` or, for a prefix or horizon that cannot be planned,
         `PlanError`.
         """
-        seed = self._seed if seed is None else checked_seed(seed)
-        if num_blocks is not None and num_blocks < 1:
-            raise ConfigError(f"A world has at least 1 block; num_blocks = {num_blocks} was asked for.")
-        if frames is not None:
-            if prefix is not None or conditions is not None:
-                raise ConfigError("A world begins with frames, or with a prefix and conditions that were made of some.")
-            begun = beginning_of(self, frames, fit=fit)
-            prefix, conditions = begun.latents, begun.conditions or None
-        elif not conditions and self._config is not None:
-            check_no_beginning(self._config.model)
-        if prefix is not None:
-            prefix = self._checked_prefix(prefix)
-        state = WorldState(id=self.next_id(), noise=noise or CounterNoise(seed), prefix=prefix, horizon=num_blocks)
-        state.conditions, state.beginning = conditions, conditions or {}
-        if noise is None:
-            state.log.add(SeedRecord(0, seed))
-        check_plan(self._parts.planner, state.progress)  # what cannot be planned is said now, not blocks later
-        if prompt is not None:
-            self.queue_signal(state, Signal(prompt=prompt))
-        return self.world_of(state)
+        return new_world(
+            self,
+            prompt,
+            seed=self._seed if seed is None else seed,
+            prefix=prefix,
+            frames=frames,
+            fit=fit,
+            conditions=conditions,
+            num_blocks=num_blocks,
+            noise=noise,
+        )
 
     def world_of(self, state: WorldState) -> World:
         """The world with that state, which must not belong to another; it can be rewound to this moment."""
         world = World(self, state)
         if (boundary := world.journal.boundary(state)) is not None:
             world.journal.keep(boundary)
+        if self._company is not None:
+            self._company.enter(world)
         return world
 
     def new_timings(self) -> Timings:
@@ -256,7 +264,40 @@ class Engine:
         """
         from inferix_core.runtime.saving import load_world
 
-        return load_world(self, Path(path))
+        self.check_drives()
+        if self._company is None:
+            return load_world(self, Path(path))
+        return self._company.load(lambda: load_world(self, Path(path)), Path(path))
+
+    @property
+    def follows(self) -> bool:
+        """Whether this process is a rank that does what the driver says: `follow` is all that it may do."""
+        return self._company is not None and not self._company.is_driver
+
+    def follow(self) -> None:
+        """Does what rank 0 does until its engine is closed. Raises `RankError` when a rank is gone."""
+        if self._company is None or self._company.is_driver:
+            raise ConfigError("This rank follows none: it is the only one, or the driver.")
+        self._company.follow(self)
+
+    @property
+    def company(self) -> Company | None:
+        """The engines of the other ranks, None where there are none; for the engine's own parts."""
+        return self._company
+
+    def check_drives(self) -> None:
+        """Raises `ConfigError` on a rank that follows, where it is not the driver that tells it what to do."""
+        if self._company is not None:
+            self._company.check_drives()
+
+    def together(self, operation: str, **told: Any) -> AbstractContextManager[None]:
+        """Around what every rank does to a world; the followers are `told` of it. For the engine's own parts."""
+        return nullcontext() if self._company is None else self._company.together(operation, told)
+
+    def forget(self, world: World) -> None:
+        """Lets the followers close a world that is closed here; for worlds."""
+        if self._company is not None:
+            self._company.forget(world)
 
     def check_signal(self, signal: Signal) -> None:
         """Raises `SignalError` if the model does not understand the signal."""
@@ -266,8 +307,6 @@ class Engine:
 
     def queue_signal(self, state: WorldState, signal: Signal) -> None:
         """Encodes a signal for the next block that begins; `SignalError`, and nothing changed, if it makes no sense."""
-        if not isinstance(signal, Signal):
-            raise SignalError(f"A world is told a Signal, e.g. Signal(prompt=…) or Signal(action=…); found {signal!r}.")
         self._check_guidance(signal)
         if not signal.is_empty:
             with torch.inference_mode():
@@ -280,10 +319,15 @@ class Engine:
         with the frames that the world's last run left over, if any.
         """
         signals = signals or [None] * len(worlds)
+        self.check_drives()
         self._check_batch(worlds, signals)
         states = [world.state for world in worlds]
         blocks: dict[int, Block] = {}
-        with Transaction(states) as transaction:
+        told = {
+            "worlds": [world.id for world in worlds],
+            "signals": [None if signal is None else asdict(signal) for signal in signals],
+        }
+        with self._uninterrupted(), Transaction(states) as transaction, self.together("step", **told):
             for state, signal in zip(states, signals, strict=True):
                 if signal is not None:
                     self.queue_signal(state, signal)
@@ -311,9 +355,11 @@ class Engine:
     def close(self) -> None:
         """Ends the decoder's thread and closes the profilers, which write what they measured. Safe to call twice.
 
-        A profiler that fails costs a warning.
+        A profiler that fails costs a warning. Where there are several ranks, it ends what `follow` does on the others.
         """
         self._decoding.close()
+        if self._company is not None:
+            self._company.leave()
         for profiler in self._parts.profilers:
             try:
                 profiler.close()
@@ -324,10 +370,17 @@ class Engine:
         if self._config is not None:
             steering.check_guidance(signal, self._config.model)
 
+    def _uninterrupted(self) -> AbstractContextManager[object]:
+        return nullcontext() if self._company is None else self._company.uninterrupted()
+
     def _check_batch(self, worlds: Sequence[World], signals: Sequence[Signal | None]) -> None:
         if len(signals) != len(worlds):
             raise ConfigError(
                 f"{len(worlds)} worlds were given with {len(signals)} signals. Give one for each; it may be None."
+            )
+        if wrong := [signal for signal in signals if not (signal is None or isinstance(signal, Signal))]:
+            raise SignalError(
+                f"A world is told a Signal, e.g. Signal(prompt=…) or Signal(action=…); found {wrong[0]!r}."
             )
         if any(world.engine is not self for world in worlds):
             raise ConfigError("A world can be stepped by the engine alone that created it.")
@@ -345,16 +398,14 @@ class Engine:
             return [self._decoded(state, block, timings) for state, block in zip(states, finished, strict=True)]
 
     def _decoded(self, state: WorldState, block: Finished, timings: Timings) -> Block:
-        decoded = self._decoding.decode(block, state.decoder_state, timings=timings, world_id=state.id)
+        if self.follows and not isinstance(self._decoder, SplitDecoding):
+            size = (0, self.geometry.frame_height, self.geometry.frame_width, 3)
+            pixels = torch.empty(size, dtype=torch.uint8)
+            return Block(block.block, pixels, block.span, block.signal_ids, timings, state.id)
+        with self._denoising.spread.collective():
+            decoded = self._decoding.decode(block, state.decoder_state, timings=timings, world_id=state.id)
         state.decoder_state = decoded.state
         state.num_frames += len(decoded.frames)
-        state.log.add_block(block.block, decoded.frames)
+        if not self.follows:
+            state.log.add_block(block.block, decoded.frames)
         return Block(block.block, decoded.frames, block.span, block.signal_ids, timings, state.id)
-
-    def _checked_prefix(self, prefix: Tensor) -> Tensor:
-        expected = self.geometry.latent_shape
-        if prefix.ndim != 4 or tuple(prefix.shape[1:]) != expected:
-            raise ConfigError(
-                f"A prefix is latents of shape [L, {', '.join(map(str, expected))}]; found {list(prefix.shape)}."
-            )
-        return prefix.detach().to(self._parts.device, self._parts.model.latent_dtype, copy=True)

@@ -20,9 +20,13 @@ def fork_world(world: World, num_children: int, *, seeds: Sequence[int] | None) 
         raise ConfigError(f"A world is forked into at least 1 child; {num_children} were asked for.")
     if seeds is not None and len(seeds) != num_children:
         raise ConfigError(f"{num_children} children were asked for with {len(seeds)} seeds. Give one for each.")
+    for seed in seeds or ():
+        checked_seed(seed)
+    told = {"world": world.id, "num_children": num_children, "seeds": None if seeds is None else list(seeds)}
     children: list[World] = []
     try:
-        children.extend(_child(world, None if seeds is None else seeds[place]) for place in range(num_children))
+        with world.engine.together("fork", **told):
+            children.extend(_child(world, None if seeds is None else seeds[place]) for place in range(num_children))
     except BaseException:
         for child in children:
             child.close()

@@ -64,16 +64,18 @@ class Journal:
         return any(boundary.num_blocks == num_blocks for boundary in self._boundaries)
 
     def state_at(self, num_blocks: int, *, num_finished: int) -> WorldState:
-        """A state of its own at that boundary, which stays in the journal; later boundaries are forgotten.
+        """A state of its own at that boundary, which stays in the journal.
 
         Raises `UnsupportedError` that says how far back it goes for a world with `num_finished` blocks.
         """
         if not self.holds(num_blocks):
             raise UnsupportedError(self._refusal(num_blocks, num_finished))
-        state = next(one for one in self._boundaries if one.num_blocks == num_blocks).live()
+        return next(one for one in self._boundaries if one.num_blocks == num_blocks).live()
+
+    def forget_after(self, num_blocks: int) -> None:
+        """Lets go of the boundaries after the one where `num_blocks` were finished, which is held."""
         while self._boundaries[-1].num_blocks > num_blocks:
             self._boundaries.pop().state.close()
-        return state
 
     def close(self) -> None:
         """Forgets all boundaries."""

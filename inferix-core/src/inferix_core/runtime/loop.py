@@ -22,12 +22,13 @@ from inferix_core.runtime.context import PassContext
 from inferix_core.runtime.finished import Finished, emit
 from inferix_core.runtime.relevance import Means, MeansCollector
 from inferix_core.runtime.sight import Relevance, Sight
+from inferix_core.runtime.spread import Sharded, Spread, Whole
 from inferix_core.runtime.state import FlyingBlock, WorldState
 from inferix_core.signals import Signal
 
 if TYPE_CHECKING:
     from inferix_core.contracts.attention import AttentionBackend
-    from inferix_core.contracts.kv import KVCache, KVPolicy, KVStore, RelevancePolicy
+    from inferix_core.contracts.kv import KVCache, KVCodec, KVPolicy, KVStore, RelevancePolicy
     from inferix_core.contracts.model import Model
     from inferix_core.contracts.profiler import Profiler
     from inferix_core.contracts.scheduler import Planner, Solver
@@ -41,7 +42,8 @@ class Parts:
 
     `needs_relevance` says that the policy chooses by content; `window_relative` that keys are rotated when they are
     read, by their place among what a block sees, and not when they are written; `recaches` that a new prompt
-    rewrites the pages that are held.
+    rewrites the pages that are held. `spread` is how worlds lie over ranks, None where there is one;
+    `whole_codec` keeps whole pages as the store's codec keeps those of this rank, where these are parts of them.
     """
 
     model: Model
@@ -56,6 +58,8 @@ class Parts:
     needs_relevance: bool = False
     window_relative: bool = False
     recaches: bool = False
+    spread: Sharded | None = None
+    whole_codec: KVCodec | None = None
 
 
 class Loop:
@@ -63,7 +67,13 @@ class Loop:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._spread: Spread = parts.spread or Whole(parts.model.layout.tokens_per_latent)
         self._sight = Sight(parts.policy, needs_relevance=parts.needs_relevance)
+
+    @property
+    def spread(self) -> Spread:
+        """How worlds lie over ranks."""
+        return self._spread
 
     def run(
         self,
@@ -78,8 +88,9 @@ class Loop:
         The plans have the same shape (`lockstep.plan_shape`).
         """
         finished: list[list[Finished]] = [[] for _ in states]
-        for ops in zip(*plans, strict=True):
-            self._execute(states, ops, finished, transaction, timings)
+        with self._spread.collective():
+            for ops in zip(*plans, strict=True):
+                self._execute(states, ops, finished, transaction, timings)
         for state, blocks in zip(states, finished, strict=True):
             state.num_finished += len(blocks)
             _forget_dropped(state)
@@ -154,7 +165,8 @@ class Loop:
                     transaction.commit(caches[b], latents)
                     _remember(state, block, latents)
                 if (collector := collectors[b]) is not None:
-                    state.means[one.cache] = collector.added_to(state.means.get(one.cache, Means()))
+                    means = state.means.get(one.cache, Means())
+                    state.means[one.cache] = collector.added_to(means, mean=self._spread.mean)
                 for block in one.finishes:
                     flying = state.flying.pop(block)
                     finished[b].append(
@@ -211,6 +223,7 @@ class Loop:
             sight=self._sight,
             backend=self._parts.backend,
             tokens_per_latent=model.layout.tokens_per_latent,
+            spread=self._spread,
             window_relative=self._parts.window_relative,
             relevance=[
                 [block.relevance.get(one.cache, {}) for block in of_world]
@@ -231,10 +244,7 @@ class Loop:
                 for state, one in zip(states, passes, strict=True)
             ],
         )
-        hidden = model.embed(pass_input)
-        for index, layer in enumerate(model.layers):
-            hidden = layer(hidden, context.at(index))
-        return model.head(hidden) if passes[0].predicts else None
+        return self._spread.forward(model, pass_input, context, predicts=passes[0].predicts)
 
     def _begin(self, state: WorldState, entry: Entry) -> None:
         """Gives a block its noise and conditions at its first pass: later signals do not reach it."""
@@ -259,7 +269,8 @@ class Loop:
             keep = set(self._sight.retained(held, entry.latents, relevance))
             if len(keep) < len(held):
                 cache.drop([latent for latent in held if latent not in keep])
-            transaction.reserve(cache, entry.latents)
+            with self._spread.in_step():  # shares differ by a token, and so may the room for them
+                transaction.reserve(cache, entry.latents)
         return cache
 
     def _relevance(self, state: WorldState, cache: str, block: int) -> Relevance:
@@ -275,7 +286,7 @@ class Loop:
         """What gathers the means of the pages that a pass commits, where the policy asks for them."""
         if not self._parts.needs_relevance or not one.commits:
             return None
-        tokens_per_latent, start = self._parts.model.layout.tokens_per_latent, 0
+        tokens_per_latent, start = self._spread.num_attending_tokens, 0
         parts = []
         for entry in one.entries:
             end = start + len(entry.latents) * tokens_per_latent

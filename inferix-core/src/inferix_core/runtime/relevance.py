@@ -5,7 +5,7 @@ Letters: L latents, N tokens, H heads, D head dim.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -58,10 +58,13 @@ class MeansCollector:
         self._keys.append(torch.cat(keys))  # [L, Hkv, D]
         self._queries.append(queries.view(k.shape[1], -1, k.shape[2]).mean(1))  # [Hkv, D]
 
-    def added_to(self, means: Means) -> Means:
-        """The world's means with those that were gathered; unchanged if no layer came by."""
+    def added_to(self, means: Means, *, mean: Callable[[Tensor], Tensor] = lambda own: own) -> Means:
+        """The world's means with those that were gathered; unchanged if no layer came by.
+
+        `mean` makes the mean over all ranks of this one's `[..., layers, Hkv, D]`.
+        """
         if not self._keys:
             return means
-        keys = torch.stack(self._keys, dim=1)  # [L, layers, Hkv, D]
+        keys = mean(torch.stack(self._keys, dim=1))  # [L, layers, Hkv, D]
         latents = [latent for part, _ in self._parts for latent in part]
-        return means.with_pages(dict(zip(latents, keys, strict=True)), torch.stack(self._queries))
+        return means.with_pages(dict(zip(latents, keys, strict=True)), mean(torch.stack(self._queries)))

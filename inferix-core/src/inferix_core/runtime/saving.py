@@ -19,13 +19,16 @@ import torch
 from loguru import logger
 
 from inferix_core.errors import WorldFileError
+from inferix_core.runtime.coded import CodedCache
 from inferix_core.runtime.log import ChangeRecord
+from inferix_core.runtime.split_decoding import SplitDecoding
 from inferix_core.runtime.world import World
 from inferix_core.worldfile.decoding import codec_to_decode_with
 from inferix_core.worldfile.identity import differences, identity_of
 from inferix_core.worldfile.manifest import ENCODED, EXACT, TierEntry, page_name
 from inferix_core.worldfile.packing import packed
 from inferix_core.worldfile.pages import fill, tiers_of
+from inferix_core.worldfile.spread_pages import SpreadPages
 from inferix_core.worldfile.tensors import write_world_file
 from inferix_core.worldfile.unpacking import check, unpacked
 from inferix_core.worldfile.world_file import WorldFile, opened
@@ -43,10 +46,27 @@ _NUM_NAMED = 4
 
 
 def save_world(world: World, path: Path) -> None:
-    """See `World.save`. Besides the file it needs memory for one layer's pages at most."""
+    """See `World.save`. Besides the file it needs memory for one layer's pages at most.
+
+    Of a world over several ranks the first writes what the others send: the file is as one rank would write it.
+    """
+    parts, follows = world.engine.parts, world.engine.follows
     with torch.inference_mode():
-        manifest, sources = packed(world)
-        write_world_file(path, manifest, sources)
+        if parts.spread is None or parts.spread.ranks.num_ranks == 1:
+            write_world_file(path, *packed(world))
+            return
+        pages = SpreadPages(parts.spread, codec=parts.whole_codec)
+        decoder, decoder_state = world.engine.decoder, world.state.decoder_state
+        if isinstance(decoder, SplitDecoding):
+            with parts.spread.collective():
+                decoder_state = decoder.whole_state(decoder_state)
+        with parts.spread.in_step():
+            manifest, sources = packed(world, pages=pages, decoder_state=decoder_state)
+        try:
+            if not follows:
+                write_world_file(path, manifest, sources)
+        finally:
+            sources.bring(pages.missing)  # the others send what they have, whether it is written or not
 
 
 def load_world(engine: Engine, path: Path) -> World:
@@ -58,13 +78,18 @@ def load_world(engine: Engine, path: Path) -> World:
         saved = file.manifest.codec
         codec = codec_to_decode_with(saved, engine)
         found = unpacked(file, world_id=engine.next_id(), device=engine.device)
+        if isinstance(engine.decoder, SplitDecoding):
+            found.state.decoder_state = engine.decoder.own_state(found.state.decoder_state)
         if changes := file.manifest.engine.differences(engine):
             found.state.log.add(ChangeRecord(found.state.num_finished, tuple(changes)))
         try:
             for name, tiers in file.manifest.state.caches.items():
                 cache = found.state.caches[name] = engine.parts.store.create()
                 pages = _pages_in(file, name, engine.device)
-                _fill(cache, tiers, pages, num_layers=engine.parts.model.layout.num_layers, codec=codec)
+                if engine.parts.spread is None:
+                    _fill(cache, tiers, pages, num_layers=engine.parts.model.layout.num_layers, codec=codec)
+                else:
+                    _fill_part(cache, tiers, pages, engine=engine, codec=codec)
             world = engine.world_of(found.state)
         except BaseException:
             found.state.close()
@@ -77,7 +102,7 @@ def load_world(engine: Engine, path: Path) -> World:
 
 
 def _fill(
-    cache: KVCache, tiers: Mapping[str, TierEntry], pages: Pages, *, num_layers: int, codec: KVCodec | None
+    cache: KVCache, tiers: Mapping[str, TierEntry], pages: Pages, *, num_layers: int, codec: KVCodec | _AsItIs | None
 ) -> None:
     """Puts saved pages into an empty cache: as they are, or those that `codec` kept decoded."""
     if codec is None:
@@ -95,6 +120,39 @@ def _fill(
         return {name: torch.cat([part[name] for part in parts])[order] for name in parts[0]}
 
     fill(cache, TierEntry(held=tuple(sorted(latents)), reserved=exact.reserved), num_layers, decoded)
+
+
+def _fill_part(
+    cache: KVCache, tiers: Mapping[str, TierEntry], pages: Pages, *, engine: Engine, codec: KVCodec | None
+) -> None:
+    """Puts what this rank keeps of saved pages into an empty cache.
+
+    Encoded pages are decoded, cut, and encoded again where the engine has a codec: the numbers that share a scale are
+    others in a part.
+    """
+    spread, whole = engine.parts.spread, codec or engine.parts.whole_codec
+    assert spread is not None, "the world lies over ranks"
+    local = cache.codec if isinstance(cache, CodedCache) else None
+
+    def mine(tier: str, layer: int) -> Mapping[str, Tensor]:
+        fields = pages(tier, spread.share.layers[layer])
+        if tier == ENCODED and whole is not None:
+            fields = whole.decode(fields)
+        parts = {name: spread.part_of(values, name) for name, values in fields.items()}
+        return local.encode(parts) if tier == ENCODED and local is not None else parts
+
+    if local is not None and whole is None:  # one rank, whose pages are whole
+        _fill(cache, tiers, pages, num_layers=len(spread.share.layers), codec=None)
+        return
+    _fill(cache, tiers, mine, num_layers=len(spread.share.layers), codec=_AsItIs() if codec is not None else None)
+
+
+class _AsItIs:
+    """Stands for the codec of pages that are decoded already."""
+
+    def decode(self, stored: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """The same fields."""
+        return stored
 
 
 def _pages_in(file: WorldFile, cache: str, device: torch.device) -> Pages:

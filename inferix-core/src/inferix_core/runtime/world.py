@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from loguru import logger
 
-from inferix_core.errors import ConfigError, InferixError
+from inferix_core.errors import ConfigError, InferixError, SignalError
 from inferix_core.events import Block
 from inferix_core.runtime.forking import fork_world
 from inferix_core.runtime.journal import Journal
-from inferix_core.runtime.log import WorldLog
+from inferix_core.runtime.log import SeedRecord, WorldLog
 from inferix_core.runtime.lookahead import Lookahead
+from inferix_core.runtime.noise import CounterNoise, checked_seed
 from inferix_core.runtime.reach import check_reach
 from inferix_core.runtime.state import WorldState
 from inferix_core.signals import Signal, TimedSignal
@@ -67,7 +68,11 @@ class World:
 
     def send(self, signal: Signal) -> None:
         """Queues a signal for the first block that has not begun. Raises `SignalError` if it makes no sense."""
-        self._engine.queue_signal(self.state, signal)
+        state = self.state
+        if not isinstance(signal, Signal):
+            raise SignalError(f"A world is told a Signal, e.g. Signal(prompt=…) or Signal(action=…); found {signal!r}.")
+        with self._engine.together("send", world=self.id, signal=asdict(signal)):
+            self._engine.queue_signal(state, signal)
 
     def step(self, signal: Signal | None = None) -> Block:
         """The next block. Blocks the caller until its frames are there; see `Engine.step`."""
@@ -153,7 +158,15 @@ class World:
         `UnsupportedError` where the journal (`world.num_rewind_blocks`) does not reach, and then changes nothing.
         """
         state = self.state
-        earlier = self._journal.state_at(num_blocks, num_finished=state.num_finished)
+        earlier: WorldState | None = None
+        try:
+            with self._engine.together("rewind", world=self.id, num_blocks=num_blocks):
+                earlier = self._journal.state_at(num_blocks, num_finished=state.num_finished)
+        except BaseException:
+            if earlier is not None:
+                earlier.close()
+            raise
+        self._journal.forget_after(num_blocks)
         self._state, self._surplus = earlier, None
         state.close()
 
@@ -166,12 +179,28 @@ class World:
         """
         from inferix_core.runtime.saving import save_world  # a world that is never saved needs none of it
 
-        save_world(self, Path(path))
+        with self._engine.together("save", world=self.id):
+            save_world(self, Path(path))
+
+    def follow_script(self, script: Mapping[int, Sequence[Signal]]) -> None:
+        """Tells the world now what it will be told before each of these blocks begins, for replays."""
+        told = {str(block): [asdict(signal) for signal in signals] for block, signals in script.items()}
+        with self._engine.together("script", world=self.id, script=told):
+            self.state.script = script
+
+    def change_seed(self, seed: int) -> None:
+        """Draws the noise of what is still to come with another seed."""
+        checked_seed(seed)
+        with self._engine.together("reseed", world=self.id, seed=seed):
+            state = self.state
+            state.noise = CounterNoise(seed)
+            state.log.add(SeedRecord(state.num_finished, seed))
 
     def close(self) -> None:
         """Gives the world's memory back. Safe to call twice."""
         if not self._closed:
             self._give_up_ahead()
+            self._engine.forget(self)
             self._journal.close()
             self._state.close()
         self._closed = True

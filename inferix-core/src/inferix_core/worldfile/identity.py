@@ -38,7 +38,7 @@ def identity_of(engine: Engine) -> Identity:
     if (config := engine.config) is not None:
         chosen = {kind: config.selected(kind) for kind in _KINDS}
         components = {
-            kind.slug: ComponentEntry(use=selected.component.qualified_name, config=_settings(selected))
+            kind.slug: ComponentEntry(use=selected.component.qualified_name, config=settings_of(selected))
             for kind, selected in chosen.items()
             if selected is not None
         }
@@ -58,7 +58,7 @@ def codec_of(engine: Engine) -> CodecEntry | None:
     store = engine.parts.store
     if not isinstance(store, CodedStore):
         return None
-    codec = store.codec
+    codec = engine.parts.whole_codec or store.codec
     selected = None if engine.config is None else engine.config.selected(Kind.KV_CODEC)
     return CodecEntry(
         use=_class_of(codec) if selected is None else selected.component.qualified_name,
@@ -101,7 +101,7 @@ def fingerprint(path: Path) -> str:
     return digest.hexdigest()[:32]
 
 
-def _settings(selected: Selected) -> dict[str, Any]:
+def settings_of(selected: Selected) -> dict[str, Any]:
     """A component's configuration, its checkpoints as fingerprints where they name something that is there."""
     settings = selected.config.model_dump(mode="json")
     for key, value in settings.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from inferix_core import __version__
 from inferix_core.contracts.model import Condition, Conditions
@@ -31,10 +31,15 @@ if TYPE_CHECKING:
     from inferix_core.runtime.relevance import Means
     from inferix_core.runtime.state import FlyingBlock
     from inferix_core.runtime.world import World
+    from inferix_core.worldfile.spread_pages import SpreadPages
 
 
-def packed(world: World) -> tuple[Manifest, TensorSources]:
+def packed(
+    world: World, *, pages: SpreadPages | None = None, decoder_state: Any = None
+) -> tuple[Manifest, TensorSources]:
     """The manifest of a world, without its tensors' entries, and the sources of these.
+
+    `pages` brings those of a world that lies over several ranks, whose decoder state is `decoder_state`.
 
     Raises `UnsupportedError` for a world with noise that no seed makes, and for states that are no plain data.
     """
@@ -47,9 +52,12 @@ def packed(world: World) -> tuple[Manifest, TensorSources]:
         origin=world.log.origin or present,
         identity=identity_of(engine),
         codec=codec_of(engine),
-        state=_Packer(world, sources).state(),
+        state=_Packer(world, sources).state(world.state.decoder_state if pages is None else decoder_state),
     )
-    caches = add_pages(world.state.caches, manifest.layouts, engine.dtype, sources)
+    if pages is None:
+        caches = add_pages(world.state.caches, manifest.layouts, engine.dtype, sources)
+    else:
+        caches = pages.add(world.state.caches, manifest.layouts, engine.dtype, sources)
     state = manifest.state.model_copy(update={"caches": caches})
     return manifest.model_copy(update={"state": state}), sources
 
@@ -62,7 +70,7 @@ class _Packer:
         self._sources = sources
         self._conditions: dict[int, tuple[int, ConditionEntry]] = {}
 
-    def state(self) -> StateEntry:
+    def state(self, decoder_state: Any) -> StateEntry:
         """All but the caches."""
         state = self._world.state
         flying = {block: self._block(one, f"flying.{block}") for block, one in state.flying.items()}
@@ -81,7 +89,7 @@ class _Packer:
             condition_table=tuple(entry for _, entry in self._conditions.values()),
             conditions=conditions,
             upcoming=upcoming,
-            decoder_state=tree_of(state.decoder_state, where="decoder_state", name_of=self._sources.add),
+            decoder_state=tree_of(decoder_state, where="decoder_state", name_of=self._sources.add),
             num_finished=state.num_finished,
             num_frames=state.num_frames,
             means={cache: self._means(means, f"means.{cache}") for cache, means in state.means.items()},

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from inferix_core.contracts.decoder import Columns
 from inferix_core.errors import CheckpointError
 from inferix_core.plan import Geometry
 from inferix_wan.vae.config import VaeConfig
@@ -22,7 +23,7 @@ from inferix_tinyworld.shipped import VAE, weights_path
 
 
 class TinyWorldDecoder:
-    """A Wan VAE of tiny dims whose history lives in its state. Implements the core's `Decoder` and `FrameEncoder`."""
+    """A Wan VAE of tiny dims whose history lives in its state. Implements `FrameEncoder` and `SplitDecoder`."""
 
     def __init__(
         self, config: TinyWorldVaeConfig, *, geometry: Geometry, device: torch.device, dtype: torch.dtype
@@ -43,6 +44,11 @@ class TinyWorldDecoder:
         """
         latents, new_state = self._vae.encode(frames.to(self._device).unsqueeze(0), state)
         return latents[0], new_state
+
+    def decode_columns(self, latents: Tensor, state: State | None, *, columns: Columns) -> tuple[Tensor, State]:
+        """See `SplitDecoder.decode_columns`."""
+        frames, new_state = self._vae.decode(latents.unsqueeze(0), state, columns=columns)
+        return frames[0], new_state
 
 
 def load_vae(path: Path, *, device: torch.device, dtype: torch.dtype) -> WanVAE:

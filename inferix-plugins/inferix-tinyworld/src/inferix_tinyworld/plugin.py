@@ -32,11 +32,14 @@ def inferix_models() -> Iterable[ModelSpec]:
         summary="A coloured ball or box that rolls, bounces or rests under a sky; 128x128 at 16 fps, runs on a CPU.",
         implementation="inferix_tinyworld.model:TinyWorldModel",
         config=TinyWorldConfig,
-        provides=frozenset({"quantize", "image-prefix", "video-prefix", "window-relative"}),
+        provides=frozenset(
+            {"quantize", "image-prefix", "video-prefix", "window-relative", "token-sharding", "layer-stages"}
+        ),
         preset=_PRESET,
         actions=ACTIONS,
         default_priority=10,
         drift="inferix_tinyworld.drift:measure_drift",
+        outline="inferix_tinyworld.outline:outline",
     )
 
 
@@ -48,5 +51,5 @@ def inferix_decoders() -> Iterable[Spec]:
         summary="The Wan VAE at tiny dims, trained with tinyworld; streaming.",
         implementation="inferix_tinyworld.decoder:TinyWorldDecoder",
         config=TinyWorldVaeConfig,
-        provides=frozenset({"encode"}),
+        provides=frozenset({"encode", "split-width"}),
     )

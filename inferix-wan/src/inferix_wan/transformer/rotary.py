@@ -39,31 +39,33 @@ class GridRotary:
         self._spatial_angles = torch.cat([by_row, by_column], dim=-1).reshape(rows * columns, 2 * num_spatial)
         self._tables: OrderedDict[tuple[object, ...], Tensor] = OrderedDict()
 
-    def rotate(self, x: Tensor, positions: Sequence[Sequence[int]]) -> Tensor:
+    def rotate(self, x: Tensor, positions: Sequence[Sequence[int]], *, tokens: range | None = None) -> Tensor:
         """`x` [B, N, H, D] rotated for the temporal `positions` of its latents, one row for each world or one for all.
 
-        Raises `ValueError` if the positions do not make N tokens.
+        Of each latent `x` holds `tokens`, in raster order, or all of them. Raises `ValueError` if the positions do not
+        make N tokens.
         """
-        table = self._table(positions, x.device)
+        tokens = tokens or range(self.tokens_per_latent)
+        table = self._table(positions, x.device, tokens)
         if table.shape[1] != x.shape[1]:
             raise ValueError(
-                f"{len(positions[0])} positions of {self.tokens_per_latent} tokens make {table.shape[1]} tokens, "
+                f"{len(positions[0])} positions of {len(tokens)} tokens make {table.shape[1]} tokens, "
                 f"but {x.shape[1]} are to be rotated: give one position for each latent."
             )
         pairs = torch.view_as_complex(x.to(self._precision).view(*x.shape[:-1], -1, 2))  # [B, N, H, P]
         return torch.view_as_real(pairs * table).flatten(-2).to(x.dtype)
 
-    def _table(self, positions: Sequence[Sequence[int]], device: torch.device) -> Tensor:
+    def _table(self, positions: Sequence[Sequence[int]], device: torch.device, tokens: range) -> Tensor:
         """Unit complex numbers [1 or B, N, 1, P]."""
         rows = tuple(tuple(row) for row in positions)
         if all(row == rows[0] for row in rows):
             rows = rows[:1]
-        key = (device, rows)
+        key = (device, rows, tokens)
         table = self._tables.get(key)
         if table is None:
             # A table made inside inference mode could not be used by a later pass that records gradients.
             with torch.inference_mode(False), torch.no_grad():
-                table = self._make_table(rows).to(device)
+                table = self._make_table(rows, tokens).to(device)
             self._tables[key] = table
             if len(self._tables) > _NUM_TABLES_KEPT:
                 self._tables.popitem(last=False)
@@ -71,12 +73,13 @@ class GridRotary:
             self._tables.move_to_end(key)
         return table
 
-    def _make_table(self, rows: Sequence[Sequence[int]]) -> Tensor:
+    def _make_table(self, rows: Sequence[Sequence[int]], tokens: range) -> Tensor:
         times = torch.tensor(rows, dtype=torch.float64)  # [B, L]
         temporal = times[..., None] * self._temporal_frequencies  # [B, L, Pt]
         num_worlds, num_latents, _ = temporal.shape
-        size = (num_worlds, num_latents, self.tokens_per_latent, -1)
-        angles = torch.cat([temporal[:, :, None].expand(size), self._spatial_angles.expand(size)], dim=-1)
+        size = (num_worlds, num_latents, len(tokens), -1)
+        spatial = self._spatial_angles[tokens.start : tokens.stop]
+        angles = torch.cat([temporal[:, :, None].expand(size), spatial.expand(size)], dim=-1)
         complex_dtype = torch.complex128 if self._precision == torch.float64 else torch.complex64
         table = torch.polar(torch.ones_like(angles), angles).to(complex_dtype)  # [B, L, S, P]
         return table.flatten(1, 2).unsqueeze(2)

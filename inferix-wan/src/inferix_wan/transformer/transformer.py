@@ -6,7 +6,7 @@ share a time (1 or L), T condition tokens.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -25,6 +25,7 @@ from inferix_wan.transformer.layers import (
     SelfAttention,
     feed_forward,
     gated_add,
+    grouped,
     image_projection,
     modulated_norm,
     run_in_dtype_of,
@@ -87,12 +88,15 @@ class Head(nn.Module):
         self.head = nn.Linear(config.dim, config.out_channels * rows * columns)
         self.modulation = nn.Parameter(torch.randn(1, 2, config.dim) / config.dim**0.5)
 
-    def forward(self, state: PassState) -> Tensor:
-        """The predicted flow (noise minus clean) [B, L, C, h, w]."""
+    def forward(self, state: PassState, *, gather: Callable[[Tensor], Tensor] = lambda tokens: tokens) -> Tensor:
+        """The predicted flow (noise minus clean) [B, L, C, h, w].
+
+        `gather` makes the patches of all tokens of those of the state, where that has a share of them.
+        """
         shift, scale = split_modulation(self.modulation, state.time)
         normed = modulated_norm(state.tokens, shift=shift, scale=scale, eps=self.eps)
         tokens = run_in_dtype_of(normed, self.head)
-        return unpatched(tokens, grid=state.grid, patch_size=self.patch_size)
+        return unpatched(gather(tokens), grid=state.grid, patch_size=self.patch_size)
 
 
 class WanTransformer(nn.Module):
@@ -180,6 +184,11 @@ class WanTransformer(nn.Module):
         modulation = run_in_dtype_of(time, self.time_projection).view(*time.shape[:2], 6, -1)
         rotary = self.rotary(rows=grid[1], columns=grid[2], dtype=weight.dtype)
         return PassState(tokens, time.unsqueeze(2), modulation, rotary, grid, parts, weight.dtype)
+
+    def shard(self, state: PassState, tokens: range) -> PassState:
+        """The state with `tokens` of each latent alone, in raster order."""
+        latents = grouped(state.tokens, state.grid[0])  # [B, L, S, dim]
+        return replace(state, tokens=latents[:, :, tokens.start : tokens.stop].flatten(1, 2))
 
     def rotary(self, *, rows: int, columns: int, dtype: torch.dtype) -> GridRotary:
         """The rotation for latents of `rows` x `columns` tokens in a model of `dtype`."""

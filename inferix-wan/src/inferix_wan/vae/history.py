@@ -6,6 +6,7 @@ Letters: B videos, C channels, T frames, H height, W width.
 from __future__ import annotations
 
 import torch
+from inferix_core.contracts.decoder import Columns
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -14,9 +15,13 @@ State = tuple[Tensor, ...]
 
 
 class History:
-    """Reads one state and collects the next while the layers of a network run in their fixed order."""
+    """Reads one state and collects the next while the layers of a network run in their fixed order.
 
-    def __init__(self, state: State | None) -> None:
+    `columns` brings what lies beside the columns that the layers are given, None where they are given all.
+    """
+
+    def __init__(self, state: State | None, *, columns: Columns | None = None) -> None:
+        self.columns = columns
         self._held = state
         self._kept: list[Tensor] = []
 

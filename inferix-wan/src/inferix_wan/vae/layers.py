@@ -26,7 +26,11 @@ class CausalConv3d(nn.Conv3d):
 
     def extend(self, x: Tensor, history: History) -> Tensor:
         """[B, C, T, H, W] -> [B, C', T, H, W]."""
-        return cast("Tensor", self(history.prepend(x, self.kernel_size[0] - 1)))
+        extended = history.prepend(x, self.kernel_size[0] - 1)
+        if history.columns is None or self.kernel_size[2] == 1:
+            return cast("Tensor", self(extended))
+        padding = (0, self.kernel_size[1] // 2, 0)
+        return F.conv3d(history.columns.widened(extended), self.weight, self.bias, padding=padding)
 
 
 class ChannelNorm(nn.Module):
@@ -97,9 +101,15 @@ class FrameAttention(nn.Module):
         batch, channels, frames, height, width = x.shape
         flat = x.transpose(1, 2).reshape(batch * frames, channels, height, width)
         qkv = self.to_qkv(self.norm(flat))  # [B*T, 3C, H, W]
-        tokens = qkv.flatten(2).transpose(1, 2).contiguous().unsqueeze(1)  # [B*T, 1, H*W, 3C]
-        q, k, v = tokens.chunk(3, dim=-1)
+        q, k, v = _tokens(qkv).chunk(3, dim=-1)
+        if history.columns is not None:
+            _, k, v = _tokens(history.columns.gathered(qkv)).chunk(3, dim=-1)
         out = F.scaled_dot_product_attention(q, k, v)  # [B*T, 1, H*W, C]
         out = out.squeeze(1).transpose(1, 2).reshape(batch * frames, channels, height, width)
         out = self.proj(out).reshape(batch, frames, channels, height, width).transpose(1, 2)
         return x + cast("Tensor", out)
+
+
+def _tokens(x: Tensor) -> Tensor:
+    """[N, C, H, W] -> [N, 1, H*W, C]."""
+    return x.flatten(2).transpose(1, 2).contiguous().unsqueeze(1)

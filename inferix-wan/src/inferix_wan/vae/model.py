@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import cast
 
 import torch
+from inferix_core.contracts.decoder import Columns
 from torch import Tensor, nn
 
 from inferix_wan.vae.config import VaeConfig
@@ -81,23 +82,27 @@ class WanVAE(nn.Module):
         latents = (mean - self.latent_mean.to(mean.dtype)) / self.latent_std.to(mean.dtype)
         return latents.transpose(1, 2).to(frames.dtype), (waiting, *history.state)
 
-    def decode(self, latents: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+    def decode(
+        self, latents: Tensor, state: State | None = None, *, columns: Columns | None = None
+    ) -> tuple[Tensor, State]:
         """Normalised latents [B, L, Z, h, w] -> frames [B, T, 3, H, W] clamped to [-1, 1] and the new state.
 
-        T is `temporal_stride` for each latent, but 1 for the first of a video.
-        Raises `ValueError` for a wrong number of channels.
+        T is `temporal_stride` for each latent, but 1 for the first of a video. Where `latents` are some columns of a
+        picture alone, `columns` brings what lies beside them. Raises `ValueError` for a wrong number of channels.
         """
-        frames, new_state = self.decode_unclamped(latents, state)
+        frames, new_state = self.decode_unclamped(latents, state, columns=columns)
         return frames.clamp(-1, 1), new_state
 
-    def decode_unclamped(self, latents: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+    def decode_unclamped(
+        self, latents: Tensor, state: State | None = None, *, columns: Columns | None = None
+    ) -> tuple[Tensor, State]:
         """As `decode`, without the clamp: what training needs."""
         self._check("latents", latents, num_channels=self.config.latent_dim, side_multiple=1)
         if latents.shape[1] == 0:
             raise ValueError("decode was given 0 latents; give at least one.")
         z = _channels_first(latents, self.dtype)
         z = z * self.latent_std.to(z.dtype) + self.latent_mean.to(z.dtype)
-        history = History(state)
+        history = History(state, columns=columns)
         frames = cast("Tensor", self.decoder(self.conv2(z), history))
         return frames.transpose(1, 2).to(latents.dtype), history.state
 

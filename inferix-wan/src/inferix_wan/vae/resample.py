@@ -5,19 +5,21 @@ Letters: B videos, C channels, T frames, H height, W width.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from inferix_wan.vae.history import History
 from inferix_wan.vae.layers import CausalConv3d
 
 
-def per_frame(layer: nn.Module, x: Tensor) -> Tensor:
+def per_frame(layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """A 2-D layer applied to each frame: [B, C, T, H, W] -> [B, C', T, H', W']."""
     batch, channels, frames, height, width = x.shape
-    y = cast("Tensor", layer(x.transpose(1, 2).reshape(batch * frames, channels, height, width)))
+    y = layer(x.transpose(1, 2).reshape(batch * frames, channels, height, width))
     return y.reshape(batch, frames, *y.shape[1:]).transpose(1, 2)
 
 
@@ -67,7 +69,15 @@ class Upsample(nn.Module):
             first, rest = (x[:, :, :1], x[:, :, 1:]) if history.is_fresh else (x[:, :, :0], x)
             # The first frame is no history for the second: official behaviour.
             x = torch.cat([first, self._double(rest, history)], dim=2)
-        return per_frame(self.resample, x)
+        if (columns := history.columns) is None:
+            return per_frame(self.resample, x)
+        double, conv = self.resample[0], cast("nn.Conv2d", self.resample[1])
+
+        def beside_others(frames: Tensor) -> Tensor:
+            wide = columns.widened(double(frames))
+            return F.conv2d(wide, conv.weight, conv.bias, padding=(1, 0))
+
+        return per_frame(beside_others, x)
 
     def _double(self, x: Tensor, history: History) -> Tensor:
         """[B, C, T, H, W] -> [B, C, 2T, H, W]."""

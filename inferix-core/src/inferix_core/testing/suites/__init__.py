@@ -22,6 +22,7 @@ from inferix_core.testing.suites.decoder import DecoderSuite  # noqa: E402
 from inferix_core.testing.suites.kv_policy import KVPolicySuite  # noqa: E402
 from inferix_core.testing.suites.kv_store import KVStoreSuite  # noqa: E402
 from inferix_core.testing.suites.model import ModelSuite  # noqa: E402
+from inferix_core.testing.suites.parallel import ParallelSuite  # noqa: E402
 from inferix_core.testing.suites.planner import PlannerSuite  # noqa: E402
 from inferix_core.testing.suites.plugin import PluginSuite  # noqa: E402
 from inferix_core.testing.suites.profiler import ProfilerSuite  # noqa: E402
@@ -36,6 +37,7 @@ __all__ = [
     "KVPolicySuite",
     "KVStoreSuite",
     "ModelSuite",
+    "ParallelSuite",
     "PlannerSuite",
     "PluginSuite",
     "ProfilerSuite",

@@ -17,6 +17,7 @@ from inferix_core.defaults.sdpa import SdpaBackend
 from inferix_core.plan import Entry, Level, Pass
 from inferix_core.runtime.context import PassContext
 from inferix_core.runtime.sight import Sight
+from inferix_core.runtime.spread import Spread, Whole
 from inferix_core.specs import ComponentConfig
 
 
@@ -29,8 +30,13 @@ def forward(
     conditions: Sequence[Conditions],
     time: float,
     first_latent: int,
+    spread: Spread | None = None,
 ) -> Tensor:
-    """The prediction `[B, L, C, h, w]`; the drafts are left in the caches, which begin the block here."""
+    """The prediction `[B, L, C, h, w]`; the drafts are left in the caches, which begin the block here.
+
+    `spread` is how the worlds lie over ranks, where they do.
+    """
+    spread = spread or Whole(model.layout.tokens_per_latent)
     span = range(first_latent, first_latent + len(latents[0]))
     block = first_latent // len(span)
     one = Pass((Entry(block, span, first_latent, Level(0, time, 1.0)),))
@@ -44,17 +50,16 @@ def forward(
         sight=Sight(FullPolicy(ComponentConfig())),
         backend=SdpaBackend(ComponentConfig()),
         tokens_per_latent=model.layout.tokens_per_latent,
+        spread=spread,
     )
-    hidden = model.embed(
-        PassInput(
-            latents=latents[0].unsqueeze(0) if len(latents) == 1 else torch.stack(list(latents)),
-            times=[[time] * len(span)] * len(latents),
-            positions=context.positions,
-            conditions=of_entries,
-            branches=["signal"],
-            entry_lengths=[len(span)],
-        )
+    pass_input = PassInput(
+        latents=latents[0].unsqueeze(0) if len(latents) == 1 else torch.stack(list(latents)),
+        times=[[time] * len(span)] * len(latents),
+        positions=context.positions,
+        conditions=of_entries,
+        branches=["signal"],
+        entry_lengths=[len(span)],
     )
-    for index, layer in enumerate(model.layers):
-        hidden = layer(hidden, context.at(index))
-    return model.head(hidden)
+    prediction = spread.forward(model, pass_input, context, predicts=True)
+    assert prediction is not None, "it was asked for"
+    return prediction

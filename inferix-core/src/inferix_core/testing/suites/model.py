@@ -5,7 +5,7 @@ Letters: B worlds, L latents, C channels, T condition tokens.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
@@ -13,15 +13,20 @@ from torch import Tensor
 
 from inferix_core.contracts.kv import KVCache
 from inferix_core.contracts.model import Condition, Conditions, Model
+from inferix_core.contracts.parallel import ParallelStrategy, Ranks
 from inferix_core.errors import SignalError
+from inferix_core.runtime.spread import Sharded
 from inferix_core.signals import Signal
+from inferix_core.testing.ranks import on_ranks
 from inferix_core.testing.suites.base import rule
 from inferix_core.testing.suites.forward import forward
 from inferix_core.testing.suites.plain_data import copies_of, is_unchanged
 from inferix_core.testing.suites.prefix import PrefixRules
 from inferix_core.testing.toy_engine import toy_store
+from inferix_core.testing.toy_strategy import ToyStages, ToyStrategy
 
 FAR = 1_000_000
+TOKEN_SHARDING, LAYER_STAGES = "token-sharding", "layer-stages"
 
 
 class ModelSuite(PrefixRules):
@@ -142,6 +147,38 @@ class ModelSuite(PrefixRules):
             return
         with pytest.raises(SignalError):
             self.model().encode(self.misunderstood, None)
+
+    @rule
+    def test_a_share_of_the_tokens_makes_its_share_of_the_prediction_where_that_is_declared(self) -> None:
+        if TOKEN_SHARDING not in self.provides:
+            return  # then nobody relies on it
+        self._check_on_ranks(ToyStrategy, sharded=True)
+
+    @rule
+    def test_layers_on_two_ranks_make_the_prediction_where_that_is_declared(self) -> None:
+        if LAYER_STAGES not in self.provides:
+            return
+        self._check_on_ranks(ToyStages, sharded=False)
+
+    def _check_on_ranks(self, strategy: Callable[..., ParallelStrategy], *, sharded: bool) -> None:
+        expected = self._predict([self._latents(0)], first_latent=self.num_latents)
+        for found in on_ranks(2, self._predict_on, strategy, sharded):
+            torch.testing.assert_close(found, expected, atol=self.tolerance, rtol=self.tolerance)
+
+    def _predict_on(self, ranks: Ranks, strategy: Callable[..., ParallelStrategy], sharded: bool) -> Tensor:
+        """What one of several ranks predicts."""
+        model = self.model()
+        made = strategy(ranks=ranks, layout=model.layout)
+        spread = Sharded(made, ranks=ranks, whole=model.layout, shards_tokens=sharded)
+        return forward(
+            model,
+            [self._latents(0)],
+            caches=[toy_store(model, layout=spread.layout).create()],
+            conditions=[self._conditions(self.prompts[0])],
+            time=900.0,
+            first_latent=self.num_latents,
+            spread=spread,
+        )
 
     def _latents(self, seed: int) -> Tensor:
         """`[L, C, h, w]`."""

@@ -1,0 +1,1 @@
+"""Parallel strategies of Inferix: one world over several ranks."""
