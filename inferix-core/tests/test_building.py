@@ -2,7 +2,9 @@ import pytest
 import torch
 from inferix_core.catalog import Catalog
 from inferix_core.configuration import resolve
+from inferix_core.contracts.parallel import Ranks
 from inferix_core.errors import ConfigError, UnsupportedError
+from inferix_core.ranks.joining import Membership
 from inferix_core.runtime.building import build_parts, choose_device, choose_dtype
 
 from .conftest import Install
@@ -54,4 +56,6 @@ def test_plans_that_have_frames_encoded_need_a_decoder_that_does(install: Instal
     with pytest.raises(
         UnsupportedError, match=r"'anchoring' has frames encoded again, but the decoder 'mute' does not"
     ):
-        build_parts(config, catalog, device=torch.device("cpu"), dtype=torch.float32)
+        build_parts(config, catalog, membership=Membership(Ranks(0, 1, torch.device("cpu"))), dtype=torch.float32)
+    with pytest.raises(UnsupportedError, match="2 ranks were started"):
+        build_parts(config, catalog, membership=Membership(Ranks(0, 2, torch.device("cpu"))), dtype=torch.float32)

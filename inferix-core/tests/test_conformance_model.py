@@ -250,13 +250,14 @@ class TestGridModel(ModelSuite):
 @pytest.mark.parametrize("name", rules_of(ModelSuite))
 def test_the_model_that_breaks_a_rule_fails_it_and_no_other(name: str, tmp_path: Path) -> None:
     broken = BROKEN[name]
-    begins = frozenset({"image-prefix", "video-prefix"} if issubclass(broken, ToyPrefixModel) else ())
+    begun = broken() if issubclass(broken, ToyPrefixModel) else None  # one, since some break the rule the second time
+    begins = frozenset() if begun is None else frozenset({"image-prefix", "video-prefix"})
 
     class Cases(PrefixCases):
         provides = TestGridModel.provides if issubclass(broken, GridModel) else begins
         misunderstood = None if issubclass(broken, GridModel) else Signal(action="fly")
 
         def model(self) -> ToyModel | GridModel:
-            return broken()
+            return begun if begun is not None else broken()
 
     assert broken_rules(Cases(), tmp_path) == [name]

@@ -398,9 +398,9 @@ def inferix_kv_stores():
 """
 
 
-def choice(store: str, device: str, **settings: Any) -> bool:
+def choice(store: str, device: str, *, num_ranks: int = 1, **settings: Any) -> bool:
     config = resolve({"model": {"use": "toy"}, "kv": {"store": {"use": store}}, **settings}, Catalog.discover())
-    return choose_overlap(config, torch.device(device))
+    return choose_overlap(config, torch.device(device), num_ranks=num_ranks)
 
 
 def test_auto_overlaps_where_it_pays(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -408,6 +408,7 @@ def test_auto_overlaps_where_it_pays(install: Install, monkeypatch: pytest.Monke
     monkeypatch.setattr("inferix_core.runtime.building._num_cores", lambda: 2)
     threads = {"num_threads": 1, "num_decoder_threads": 1}
     assert choice("sharing", "cuda")
+    assert not choice("sharing", "cuda", num_ranks=2)  # they make every block together
     assert not choice("dense", "cuda")  # a copy of all pages for every block
     assert choice("sharing", "cpu", **threads)
     assert not choice("sharing", "cpu")  # the decoder has every core
@@ -422,3 +423,5 @@ def test_what_is_said_counts_and_needs_a_store_that_forks(install: Install) -> N
     with pytest.raises(ConfigError, match="'rigid' does not provide 'fork'"):
         choice("rigid", "cuda", overlap_decode=True)
     assert not choice("rigid", "cuda")
+    with pytest.raises(ConfigError, match="2 ranks make every block together"):
+        choice("sharing", "cpu", num_ranks=2, overlap_decode=True)
