@@ -84,12 +84,13 @@ def _from_first(topology: Topology | None) -> Topology | None:
 def _link(ranks: Ranks, after: int, before: int, *, num_senders: int) -> Link:
     """The slowest of the links on which every rank sends to one and receives from another at once.
 
-    `num_senders` share what a machine has.
+    `num_senders` share what a machine has. What a large message takes beyond a small one tells the bandwidth, but no
+    less than half of what it takes: on a busy machine a small one may take as long.
     """
     small, large = (
         _longest(ranks, _seconds_to_pass(ranks, num_bytes, after, before)) for num_bytes in (_SMALL, _LARGE)
     )
-    return Link(small, num_senders * (_LARGE - _SMALL) / max(large - small, 1e-9))
+    return Link(small, num_senders * (_LARGE - _SMALL) / max(large - small, large / 2, 1e-9))
 
 
 def _seconds_to_pass(ranks: Ranks, num_bytes: int, after: int, before: int) -> float:
