@@ -194,6 +194,13 @@ def lint(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def dist(session: nox.Session) -> None:
+    """All tests of several ranks, also the long ones that a plain run leaves out. Arguments go to pytest."""
+    arguments = session.posargs or ["tests/distributed", "-m", "long or not long"]
+    Environment(session).run("python", "-m", "pytest", *arguments, env=ONE_THREAD)
+
+
+@nox.session(venv_backend="none")
 def types(session: nox.Session) -> None:
     """Strict static types on our own code."""
     Environment(session).run("mypy")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shlex
@@ -164,7 +165,7 @@ def test_the_navigation_of_the_site_holds_every_page_once() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_code_in_a_page_can_be_read(page: Path) -> None:
     for code in blocks(page, "python"):
-        compile(code, name_of(page), "exec")
+        compile(code, name_of(page), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     for code in blocks(page, "toml"):
         tomllib.loads(code)
 

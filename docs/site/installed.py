@@ -76,9 +76,10 @@ def _kind(kind: Kind) -> Iterator[str]:
     found = catalog().components(kind)
     if not found:
         return
-    table = ".".join(SECTIONS.get(kind, ()))
-    where = {Kind.STREAMER: "`[output]`", Kind.PROFILER: f"`[[{PROFILERS}]]`"}.get(kind, f"`[{table}]`")
-    yield f"## {kind.noun[0].upper()}{kind.noun[1:]}: {where}"
+    tables = {one: f"`[{'.'.join(keys)}]`" for one, keys in SECTIONS.items()}
+    tables |= {Kind.STREAMER: "`[output]`", Kind.PROFILER: f"`[[{PROFILERS}]]`"}
+    where = f": {tables[kind]}" if kind in tables else ""  # families of weights are not chosen in a configuration
+    yield f"## {kind.noun[0].upper()}{kind.noun[1:]}{where}"
     for component in found:
         yield from _component(component)
 

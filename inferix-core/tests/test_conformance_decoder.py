@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from inferix_core.contracts.decoder import Columns
 from inferix_core.plan import Geometry
 from inferix_core.testing.suites import DecoderSuite, broken_rules, rules_of
 from inferix_core.testing.toys import ToyAutoencoder, ToyDecoder, ToyModel
@@ -136,6 +137,35 @@ class Blind(ToyAutoencoder):
         return torch.ones_like(latents), new_state
 
 
+class Smears(ToyDecoder):
+    """Mixes each column of the frames with those beside it, asking other ranks for theirs."""
+
+    def decode(self, latents: Tensor, state: Any) -> Result:
+        frames, new_state = super().decode(latents, state)
+        return smeared(torch.nn.functional.pad(frames, (1, 1))), new_state
+
+    def decode_columns(self, latents: Tensor, state: Any, *, columns: Columns) -> Result:
+        frames, new_state = super().decode(latents, state)
+        return smeared(columns.widened(frames)), new_state
+
+
+def smeared(widened: Tensor) -> Tensor:
+    return (widened[..., :-2] + widened[..., 1:-1] + widened[..., 2:]) / 3
+
+
+class KeepsToItself(Smears):
+    def decode_columns(self, latents: Tensor, state: Any, *, columns: Columns) -> Result:
+        return self.decode(latents, state)
+
+
+class TurnsItsStateRound(Smears):
+    """Carries columns on from the last to the first."""
+
+    def decode_columns(self, latents: Tensor, state: Any, *, columns: Columns) -> Result:
+        frames, new_state = super().decode_columns(latents, None if state is None else state.flip(-1), columns=columns)
+        return frames, new_state.flip(-1)
+
+
 BROKEN: dict[str, type[ToyDecoder]] = {
     "test_a_stream_has_the_frames_that_the_geometry_says": FourAtOnce,
     "test_a_stream_has_the_same_frames_wherever_it_is_cut": ForgetsAtCuts,
@@ -152,6 +182,8 @@ BROKEN: dict[str, type[ToyDecoder]] = {
     "test_encoded_streams_that_take_turns_do_not_mix": RemembersFrames,
     "test_encoded_latents_are_finite_floats": WholeNumbers,
     "test_the_frames_that_are_encoded_matter": Blind,
+    "test_columns_put_together_are_the_frames_of_the_whole": KeepsToItself,
+    "test_states_of_columns_are_put_together_and_cut": TurnsItsStateRound,
 }
 
 
@@ -171,6 +203,13 @@ class TestToyDecoder(DecoderSuite):
 
     def geometry(self) -> Geometry:
         return ToyModel().geometry
+
+
+class TestSmears(TestToyDecoder):
+    provides = frozenset({"split-width"})
+
+    def decoder(self) -> Smears:
+        return Smears()
 
 
 class Pairs(ToyDecoder):
@@ -210,7 +249,8 @@ class TestAutoencoderOfPairs(TestToyAutoencoder):
 
 
 def broken(decoder: ToyDecoder, folder: Path, *, group_size: int = 1) -> list[str]:
-    abilities = frozenset({"encode"} if isinstance(decoder, ToyAutoencoder) else ())
+    offered = {"encode": ToyAutoencoder, "split-width": Smears}
+    abilities = frozenset(name for name, base in offered.items() if isinstance(decoder, base))
 
     class Cases(DecoderSuite):
         group = group_size

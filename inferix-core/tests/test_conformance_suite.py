@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 from inferix_core import plugin
+from inferix_core.specs import Kind
+from inferix_core.testing import suites
 from inferix_core.testing.suites import Suite, broken_rules, provided_by, rules_of
 from inferix_core.testing.suites.base import rule
 
@@ -16,6 +18,36 @@ class ExampleSuite(Suite):
     @rule
     def test_the_value_is_one(self) -> None:
         assert self.value == 1
+
+
+SUITES = {
+    Kind.MODEL: suites.ModelSuite,
+    Kind.KV_STORE: suites.KVStoreSuite,
+    Kind.KV_POLICY: suites.KVPolicySuite,
+    Kind.KV_CODEC: suites.CodecSuite,
+    Kind.ATTENTION: suites.AttentionSuite,
+    Kind.PLANNER: suites.PlannerSuite,
+    Kind.SOLVER: suites.SolverSuite,
+    Kind.DECODER: suites.DecoderSuite,
+    Kind.QUANTIZER: suites.QuantizerSuite,
+    Kind.STREAMER: suites.StreamerSuite,
+    Kind.PROFILER: suites.ProfilerSuite,
+    Kind.PARALLEL: suites.ParallelSuite,
+    Kind.WEIGHTS: suites.WeightsSuite,
+}
+OF_NO_COMPONENT = {suites.CommandSuite, suites.PluginSuite}
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_every_kind_of_component_has_a_suite_with_rules(kind: Kind) -> None:
+    assert rules_of(SUITES[kind])
+
+
+def test_every_suite_has_rules_and_a_test_of_what_breaks_them() -> None:
+    offered = {suite for suite in vars(suites).values() if isinstance(suite, type) and issubclass(suite, Suite)}
+    assert offered - {Suite} == {*SUITES.values(), *OF_NO_COMPONENT}
+    tests = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_conformance_*.py"))
+    assert [suite.__name__ for suite in offered - {Suite} if f"rules_of({suite.__name__})" not in tests] == []
 
 
 def test_a_subclass_inherits_every_rule() -> None:

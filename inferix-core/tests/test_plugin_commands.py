@@ -19,6 +19,13 @@ class Config(ComponentConfig):
 def inferix_kv_policies():
     yield Spec("mine", "Keeps the last latents.", "inferix_core.defaults.full:FullPolicy", Config)
 """
+COMMAND = """
+@hookimpl
+def inferix_add_commands(cli):
+    @cli.command("paint")
+    def paint() -> None:
+        "Paint."
+"""
 CORE_RANGE = ("inferix-core>=0.0.1",)
 
 
@@ -73,6 +80,33 @@ def test_check_of_a_name_that_is_not_installed_says_what_is(install: Install, in
     install("acme-kv", POLICY)
     code, _, message = inferix("plugins", "check", "acme-kw")
     assert (code, "Did you mean 'acme-kv'" in message) == (2, True)
+
+
+def test_check_of_a_distribution_without_an_entry_point_says_what_it_lacks(
+    site: Path, inferix: Callable[..., Output]
+) -> None:
+    write_metadata(site, "acme-bare", "1.0", entry_points={})
+    code, _, message = inferix("plugins", "check", "acme-bare")
+    assert (code, "no entry point in the group 'inferix'" in message) == (2, True)
+
+
+def test_list_names_the_commands_of_a_plugin(install: Install, inferix: Callable[..., Output]) -> None:
+    install("acme-paint", COMMAND)
+    rows = {row["distribution"]: row for row in json.loads(inferix("plugins", "list", "--json")[1])}
+    assert rows["acme-paint"]["provides"] == ["command paint"]
+
+
+def test_a_command_of_an_official_distribution_that_is_missing_names_it(
+    site: Path, inferix: Callable[..., Output]
+) -> None:
+    code, _, message = inferix("--without", "inferix-serve", "serve", "--port", "0")
+    assert (code, "pip install inferix-serve" in message) == (2, True)
+
+
+def test_a_skeleton_that_cannot_be_written_is_refused(inferix: Callable[..., Output], tmp_path: Path) -> None:
+    (tmp_path / "inferix-sea").symlink_to(tmp_path / "gone" / "sea")
+    code, _, message = inferix("plugins", "new", "inferix-sea", "--kind", "model", "--folder", str(tmp_path))
+    assert (code, "cannot be written" in message) == (2, True)
 
 
 def test_the_doctor_finds_no_fault_with_a_good_plugin(install: Install, problems: Callable[[str], list[str]]) -> None:
@@ -154,7 +188,9 @@ def test_a_skeleton_is_not_written_over_what_is_there(inferix: Callable[..., Out
     assert list((tmp_path / "inferix-sea").iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["inferix-", "Sea", "1sea", "sea_world", "../sea", "inferix-wan", "class"])
+@pytest.mark.parametrize(
+    "name", ["inferix-", "Sea", "1sea", "sea_world", "../sea", "inferix-wan", "inferix-serve", "inferix", "class"]
+)
 def test_a_skeleton_needs_a_name_that_can_be_published(
     inferix: Callable[..., Output], tmp_path: Path, name: str
 ) -> None:

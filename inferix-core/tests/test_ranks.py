@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 import torch
 import torch.distributed as dist
 from inferix_core import ConfigError, Engine, Signal, World
+from inferix_core.contracts.model import PassInput
 from inferix_core.contracts.parallel import Ranks
 from inferix_core.errors import CapacityError, LostRankError, RankError, SignalError
 from inferix_core.ranks.comparison import compare
@@ -251,6 +253,21 @@ def test_a_rank_that_dies_is_named_on_all_others() -> None:
         on_driven_ranks(3, watched, silence_seconds=2.0)
 
 
+def test_a_rank_that_is_asked_to_end_gives_signs_of_life_while_it_looks_for_the_one_that_died() -> None:
+    def body(ranks: Ranks, line: Line) -> None:
+        if ranks.rank == 1:
+            watching = next(one for one in threading.enumerate() if one.name == "inferix-watch")
+            signal.pthread_kill(watching.ident or 0, signal.SIGTERM)  # as torchrun does to those that are left
+            time.sleep(30.0)
+        time.sleep(1.5)
+        before = line._store.get("beat/1")
+        time.sleep(1.0)
+        raise AssertionError("alive" if line._store.get("beat/1") != before else "silent")
+
+    with pytest.raises(AssertionError, match="AssertionError: alive"):
+        on_driven_ranks(2, body)
+
+
 def test_a_rank_that_never_comes_is_named() -> None:
     def body(ranks: Ranks, line: Line) -> str:
         own = under("other", dist.distributed_c10d._get_default_store())
@@ -332,21 +349,28 @@ def test_ctrl_c_in_a_step_takes_it_back_on_every_rank() -> None:
 def test_blocks_in_flight_follow_one_another_through_stages_of_layers(is_staggered: bool) -> None:
     passes = seen_parts(ToyStaggeredPlanner() if is_staggered else ToyPlanner())
     expected = [[1], [1, 1], [1, 1, 1]] if is_staggered else [[1], [1], [1]]
-    assert passes[: len(expected)] == expected
+    assert [[len(part.entry_lengths) for part in one] for one in passes][: len(expected)] == expected
 
 
-def seen_parts(planner: Any) -> list[list[int]]:
-    """Of each pass of a world's first blocks the number of entries in each of its parts."""
-    found: list[list[int]] = []
+def test_each_part_of_a_pass_is_told_how_many_blocks_are_left_from_its_own_on() -> None:
+    for whole in seen_parts(ToyStaggeredPlanner(), num_blocks=4):
+        assert [len(part.num_blocks_left) for part in whole] == [1] * len(whole)
+        left = [entry for part in whole for world in part.num_blocks_left for entry in world]
+        assert left == list(range(left[0], left[0] - len(whole), -1))
+
+
+def seen_parts(planner: Any, *, num_blocks: int | None = None) -> list[list[PassInput]]:
+    """The parts of each pass of a world's first blocks."""
+    found: list[list[PassInput]] = []
 
     class Watching(Whole):
         def forward(self, model: Any, pass_input: Any, context: Any, *, predicts: bool) -> Tensor | None:
-            found.append([len(part.entry_lengths) for part, _ in parts(pass_input, context)])
+            found.append([part for part, _ in parts(pass_input, context)])
             return super().forward(model, pass_input, context, predicts=predicts)
 
     model = GridModel()
     engine = toy_engine(model=model, planner=planner, spread=Watching(model.layout.tokens_per_latent))
-    world = engine.create_world("a")
+    world = engine.create_world("a", num_blocks=num_blocks)
     world.step()
     world.step()
     return found

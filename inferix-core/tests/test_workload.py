@@ -69,6 +69,13 @@ def test_a_steady_block_sees_a_full_window() -> None:
     assert most == block.num_held_latents == ToyPlanner().num_block_latents + 2
 
 
+def test_a_steady_block_is_not_the_one_that_begins_several() -> None:
+    planner = ToyStaggeredPlanner()
+    first, second = block_shapes(planner, Sight(LastTwo(ComponentConfig())), num_blocks=2)
+    assert len(first.passes) > len(second.passes)
+    assert len(steady_block(planner, Sight(LastTwo(ComponentConfig()))).passes) == len(second.passes)
+
+
 def test_bytes_of_pages_and_of_what_is_gathered_are_those_of_their_values() -> None:
     layout = KVLayout(3, 10, {"k": FieldShape((2, 4)), "v": FieldShape((2, 4)), "scale": FieldShape((1,), "float32")})
     outline = outline_of_layout(Geometry((4, 5, 2), 10, 40, 16, 8.0), layout)

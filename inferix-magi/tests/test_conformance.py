@@ -1,13 +1,22 @@
-"""Model, planner, solver and policy keep the rules of their kinds, and the plugin those of plugins."""
+"""Model, planner, solver, policy and weights keep the rules of their kinds, and the plugin those of plugins."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 import torch
+from inferix_core.checkpoints import Shapes
 from inferix_core.contracts.model import Model
 from inferix_core.plan import Level, Progress
 from inferix_core.signals import Signal
-from inferix_core.testing.suites import KVPolicySuite, ModelSuite, PlannerSuite, PluginSuite, SolverSuite
+from inferix_core.testing.suites import (
+    KVPolicySuite,
+    ModelSuite,
+    PlannerSuite,
+    PluginSuite,
+    SolverSuite,
+    WeightsSuite,
+)
+from inferix_magi.checkpoints.kinds import NETWORKS
 from inferix_magi.config import MagiModelConfig, MagiPlannerConfig, MagiRangesConfig, VelocityConfig
 from inferix_magi.configured_model import magi_model
 from inferix_magi.planner import MagiPlanner
@@ -76,6 +85,17 @@ class TestRanges(KVPolicySuite):
 class TestRangesOfOne(TestRanges):
     def policy(self) -> MagiRanges:
         return MagiRanges(MagiRangesConfig(num_visible_blocks=(1,)), planner=self.planner())
+
+
+class TestWeights(WeightsSuite):
+    implementation = "inferix_magi.checkpoints.family:family"
+
+    def other_layouts(self) -> Mapping[str, Shapes]:
+        """The whole T5, whose encoder and decoder share a token table."""
+        shapes = NETWORKS["t5-v1_1-xxl"]()
+        table = shapes.pop("encoder.embed_tokens.weight")
+        decoder = {name.replace("encoder.", "decoder."): shape for name, shape in shapes.items()}
+        return {"t5-v1_1-xxl": {"shared.weight": table, **shapes, **decoder, "lm_head.weight": table}}
 
 
 class TestPlugin(PluginSuite):

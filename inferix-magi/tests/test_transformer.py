@@ -133,6 +133,14 @@ def test_positions_that_do_not_make_the_tokens_are_told() -> None:
         rotary.rotate(torch.zeros(1, 12, 1, 16), [[0]])
 
 
+def test_a_share_of_each_latent_s_tokens_is_rotated_as_among_all_of_them() -> None:
+    rotary = GridRotary(torch.tensor([0.9, 0.02]), rows=3, columns=4, dtype=torch.float32)
+    x, share = torch.randn(1, 2, 12, 1, 16, generator=torch.Generator().manual_seed(2)), range(5, 11)
+    whole = rotary.rotate(x.flatten(1, 2), [[3, 4]]).unflatten(1, (2, 12))
+    mine = rotary.rotate(x[:, :, 5:11].flatten(1, 2), [[3, 4]], tokens=share)
+    assert torch.equal(mine, whole[:, :, 5:11].flatten(1, 2))
+
+
 def test_bands_are_those_that_were_loaded() -> None:
     model = network()
     before = velocity(model, pass_input())

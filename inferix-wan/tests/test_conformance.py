@@ -1,15 +1,27 @@
-"""Model, planner, solver and decoder keep the rules of their kinds, and the plugin those of plugins."""
+"""Model, planner, solver, decoder and weights keep the rules of their kinds, and the plugin those of plugins."""
 
-from collections.abc import Sequence
+import gzip
+import json
+from collections.abc import Mapping, Sequence
 from functools import cache
+from pathlib import Path
 
 import pytest
 import torch
+from inferix_core.checkpoints import Shapes
 from inferix_core.contracts.model import Conditions, Model
 from inferix_core.contracts.scheduler import Planner
 from inferix_core.plan import Geometry, Level, Progress
 from inferix_core.signals import Signal
-from inferix_core.testing.suites import DecoderSuite, ModelSuite, PlannerSuite, PluginSuite, SolverSuite, provided_by
+from inferix_core.testing.suites import (
+    DecoderSuite,
+    ModelSuite,
+    PlannerSuite,
+    PluginSuite,
+    SolverSuite,
+    WeightsSuite,
+    provided_by,
+)
 from inferix_wan import plugin
 from inferix_wan.config import FewStepSolverConfig, SelfForcingPlannerConfig, WanVaeDecoderConfig
 from inferix_wan.decoder import WanVaeDecoder
@@ -157,6 +169,23 @@ class TestDecoder(DecoderSuite):
 
     def geometry(self) -> Geometry:
         return GEOMETRY
+
+
+class TestWeights(WeightsSuite):
+    implementation = "inferix_wan.checkpoints.family:family"
+
+    def other_layouts(self) -> Mapping[str, Shapes]:
+        """What diffusers and transformers write."""
+        listed = json.loads(gzip.decompress((Path(__file__).parent / "diffusers_tensors.json.gz").read_bytes()))
+        return {
+            network: {name: tuple(shape) for name, shape in listed[theirs].items()}
+            for network, theirs in (
+                ("t2v-1.3B", "WanTransformer3DModel t2v-1.3B"),
+                ("i2v-14B", "WanTransformer3DModel i2v-14B"),
+                ("wan2.1-vae", "AutoencoderKLWan"),
+                ("clip-vit-h-14", "CLIPVisionModel"),
+            )
+        }
 
 
 class TestPlugin(PluginSuite):

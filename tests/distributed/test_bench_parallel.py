@@ -16,7 +16,10 @@ needs_namespace = pytest.mark.skipif(
 @needs_namespace
 @pytest.mark.parametrize(
     ("strategy", "settings"),
-    [("ulysses", ("--ranks", "3")), ("ring", ("--ranks", "2", "--set", "parallel.passes=keys"))],
+    [
+        ("ulysses", ("--ranks", "3")),
+        pytest.param("ring", ("--ranks", "2", "--set", "parallel.passes=keys"), marks=pytest.mark.long),
+    ],
 )
 def test_the_wire_carries_what_the_formula_says(strategy: str, settings: tuple[str, ...], tmp_path: Path) -> None:
     target = tmp_path / "measured.json"
@@ -38,6 +41,7 @@ def test_an_interface_that_is_not_here_is_named() -> None:
         sent_by("nowhere0")
 
 
+@pytest.mark.long
 def test_ranks_that_cannot_be_measured_say_why(capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["bench", "parallel", "--model", "tinyworld", "--strategy", "ulysses", "--ranks", "2"]) == 1
     assert "3 heads cannot be split over 2 ranks" in capfd.readouterr().err

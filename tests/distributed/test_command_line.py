@@ -60,11 +60,11 @@ def test_heads_that_cannot_be_split_are_told_once_and_all_ranks_end(tmp_path: Pa
     assert not list(tmp_path.iterdir())
 
 
-def test_nccl_without_cuda_is_told_once(tmp_path: Path) -> None:
-    done = generate("--ranks", "2", "--set", "ranks.backend=nccl", "--set", "device=cpu", folder=tmp_path)
+def test_nccl_without_cuda_is_refused_before_ranks_meet(tmp_path: Path) -> None:
+    one_of_two = {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
+    done = generate("--set", "ranks.backend=nccl", "--set", "device=cpu", folder=tmp_path, **one_of_two)
     assert done.returncode == 2
-    assert len(errors_in(done)) == 1
-    assert "NCCL connects CUDA devices alone" in done.stderr
+    assert "NCCL connects CUDA devices alone" in errors_in(done)[0]
 
 
 def test_ranks_that_torchrun_has_not_started_are_told_once(tmp_path: Path) -> None:

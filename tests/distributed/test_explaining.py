@@ -36,9 +36,15 @@ def test_tables_name_every_candidate(capsys: pytest.CaptureFixture[str]) -> None
     assert all(name in printed for name in ("none", "ulysses", "ring", "hybrid 2 x 2", "pipeline", "Chosen"))
 
 
-@pytest.mark.parametrize("model", ["tinyworld", "self-forcing"])
+def test_blocks_in_flight_make_a_pipeline_a_candidate(capsys: pytest.CaptureFixture[str]) -> None:
+    found = explained(capsys, "--ranks", "4", "--model", "magi")
+    staged = next(one for one in found["candidates"] if one["strategy"] == "pipeline")
+    assert 0 < staged["kv_bytes"] < next(one for one in found["candidates"] if one["strategy"] == "none")["kv_bytes"]
+
+
+@pytest.mark.parametrize("model", ["tinyworld", "self-forcing", "magi"])
 def test_an_outline_is_what_the_built_model_is(model: str) -> None:
-    overrides = [f"model.use={model}", *(["model.preset=tiny-random"] if model == "self-forcing" else [])]
+    overrides = [f"model.use={model}", *([] if model == "tinyworld" else ["model.preset=tiny-random"])]
     outline = configured_workload(config={}, overrides=overrides).outline
     parts = alone(lambda engine: engine.parts, *overrides)
     assert outline.layout == parts.model.layout

@@ -28,13 +28,17 @@ def pages_of(path: Path) -> dict[str, Tensor]:
         return {name: file.get_tensor(name) for name in file.keys() if name.startswith("pages.")}  # noqa: SIM118
 
 
-def test_tinyworld_begins_as_on_one_rank() -> None:
-    expected = alone(first_block, *TINYWORLD)
-    for num_ranks, strategy in ((2, RING), (4, HYBRID), (3, ULYSSES)):  # it has 3 heads
-        assert_close(driven(num_ranks, first_block, *TINYWORLD, *strategy), expected)
+@pytest.mark.parametrize(
+    ("num_ranks", "strategy"),
+    [(3, ULYSSES), pytest.param(2, RING, marks=pytest.mark.long), pytest.param(4, HYBRID, marks=pytest.mark.long)],
+)
+def test_tinyworld_begins_as_on_one_rank(num_ranks: int, strategy: tuple[str, ...]) -> None:
+    assert_close(driven(num_ranks, first_block, *TINYWORLD, *strategy), alone(first_block, *TINYWORLD))
 
 
-@pytest.mark.parametrize("model", ["self-forcing", "self-forcing-diffusion", "causvid", "wan-t2v"])
+@pytest.mark.parametrize(
+    "model", ["self-forcing", "self-forcing-diffusion", pytest.param("causvid", marks=pytest.mark.long), "wan-t2v"]
+)
 def test_the_models_of_the_wan_family_begin_as_on_one_rank(model: str) -> None:
     settings = (f"model.use={model}", "model.preset=tiny-random")
     assert_close(driven(2, clip, *settings, *HYBRID), alone(clip, *settings))
@@ -48,6 +52,23 @@ def clip(engine: Engine) -> Tensor:
     return torch.stack(committed) if committed else frames
 
 
+@pytest.mark.parametrize("guidance", ["three-way", "distilled"])
+@pytest.mark.parametrize(("num_ranks", "strategy"), [(2, "ring"), (4, "hybrid"), (3, "pipeline")])
+def test_blocks_in_flight_move_as_on_one_rank(num_ranks: int, strategy: str, guidance: str) -> None:
+    settings = ("model.use=magi", "model.preset=tiny-random", f"planner.guidance={guidance}", "planner.num_steps=4")
+    settings += (f"model.distilled={str(guidance == 'distilled').lower()}",)
+
+    def told_on_the_way(engine: Engine) -> Tensor:
+        world = engine.create_world("a red ball bounces", seed=5, num_blocks=3)
+        world.step()
+        world.step(Signal(prompt="夜 🎈"))
+        return torch.stack(list(world.state.committed.values()))
+
+    assert_close(
+        driven(num_ranks, told_on_the_way, *settings, f"parallel.use={strategy}"), alone(told_on_the_way, *settings)
+    )
+
+
 def test_one_rank_under_a_strategy_makes_the_bits_of_none() -> None:
     expected = alone(first_block, *TINY)
     for strategy in (RING, HYBRID, ULYSSES):
@@ -59,7 +80,7 @@ def test_one_rank_under_a_strategy_makes_the_bits_of_none() -> None:
     [
         ("kv.store.use=paged", "kv.policy={use='sink-window',num_sink_latents=1,num_window_latents=6}"),
         ("kv.store.use=ring", "kv.policy={use='window',num_window_latents=6}", "kv.positions=window-relative"),
-        ("kv.store={use='offload',num_device_latents=3}",),
+        pytest.param(("kv.store={use='offload',num_device_latents=3}",), marks=pytest.mark.long),
         (SELECTIVE,),
     ],
     ids=["paged", "ring-window-relative", "offload", "selective"],

@@ -68,10 +68,13 @@ class NginxRtmp:
 class Player(threading.Thread):
     """Pulls a stream until it ends and keeps the painted numbers of its frames, and their times in seconds."""
 
-    def __init__(self, url: str, *, silence_seconds: float = 2.0) -> None:
+    def __init__(
+        self, url: str, *, silence_seconds: float = 2.0, read: Callable[[np.ndarray], int] | None = None
+    ) -> None:
         super().__init__()
         self._url = url
         self._silence_seconds = silence_seconds
+        self._read = read or number_in
         self.numbers: list[int] = []
         self.times: list[float] = []
         self.num_keyframes = 0
@@ -83,7 +86,7 @@ class Player(threading.Thread):
             with av.open(self._url, options=options, timeout=(20.0, self._silence_seconds)) as container:
                 for frame in container.decode(video=0):
                     self.num_keyframes += int(frame.key_frame)
-                    self.numbers.append(number_in(frame.to_ndarray(format="rgb24")))
+                    self.numbers.append(self._read(frame.to_ndarray(format="rgb24")))
                     self.times.append(frame.time or 0.0)
         except (av.FFmpegError, OSError):
             return
@@ -103,6 +106,11 @@ def number_in(picture: np.ndarray) -> int:
     if picture.shape[1] < 160:
         return -1
     return sum(int(picture[30:50, 16 * bit + 5 : 16 * bit + 11].mean() > 125) << bit for bit in range(10))
+
+
+def marked_number(picture: np.ndarray) -> int:
+    """The number that `inferix serve` paints into the top left where `serve.mark_frames` is set."""
+    return sum(int(picture[1:3, 4 * bit + 1 : 4 * bit + 3].mean() > 128) << bit for bit in range(24))
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 10.0) -> None:

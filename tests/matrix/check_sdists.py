@@ -14,8 +14,11 @@ from place import ROOT, Wheels, packages
 
 @pytest.mark.parametrize("project", packages(), ids=lambda path: path.name)
 def test_a_wheel_of_the_source_distribution_holds_the_same(wheels: Wheels, project: Path, tmp_path: Path) -> None:
+    archives = f"{project.name.replace('-', '_')}-*.tar.gz"
+    for old in (ROOT / "dist").glob(archives):  # of another version
+        old.unlink()
     _build("sdist", project, ROOT / "dist")
-    (archive,) = (ROOT / "dist").glob(f"{project.name.replace('-', '_')}-*.tar.gz")
+    (archive,) = (ROOT / "dist").glob(archives)
     with tarfile.open(archive) as sources:
         sources.extractall(tmp_path, filter="data")
     (unpacked,) = tmp_path.iterdir()

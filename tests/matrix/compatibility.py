@@ -73,11 +73,15 @@ def _packages() -> Iterator[str]:
     for folder in packages():
         project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
         ours = [one for one in map(Requirement, project["dependencies"]) if one.name.startswith("inferix-")]
-        cores = ", ".join(f"`{one.specifier}`" for one in ours if one.name == "inferix-core") or "–"
-        others = ", ".join(f"{one.name} `{one.specifier}`" for one in ours if one.name != "inferix-core") or "–"
+        cores = ", ".join(f"`{_range(one)}`" for one in ours if one.name == "inferix-core") or "–"
+        others = ", ".join(f"{one.name} `{_range(one)}`" for one in ours if one.name != "inferix-core") or "–"
         yield f"| {project['name']} | {project['version']} | {project['requires-python']} | {cores} | {others} |"
     kept = ", ".join(path.name.split("-")[1] for path in sorted((ROOT / "tests" / "compat").glob("inferix_core-*.whl")))
     yield from ("", f"Earlier cores that are kept and tried: {kept}.", "")
+
+
+def _range(requirement: Requirement) -> str:
+    return ",".join(sorted(map(str, requirement.specifier), reverse=True))  # ">=" before "<"
 
 
 def _lowest() -> Iterator[str]:

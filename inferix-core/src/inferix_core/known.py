@@ -28,6 +28,12 @@ KNOWN_TARGETS: Mapping[str, tuple[str, ...]] = {
 }
 """Distribution to the suffixes, schemes and "folder" that its streamers write to."""
 
+KNOWN_COMMANDS: Mapping[str, tuple[str, ...]] = {"inferix-parallel": ("parallel",), "inferix-serve": ("serve",)}
+"""Distribution to the commands that it adds to `inferix`."""
+
+OFFICIAL = frozenset({"inferix", "inferix-core", *KNOWN_COMPONENTS, *KNOWN_COMMANDS})
+"""The names of the official distributions."""
+
 
 def distributions_with_more(kind: Kind, installed: set[str]) -> list[str]:
     """The official distributions that bring components of `kind` whose names are not `installed`."""
@@ -49,6 +55,11 @@ def distribution_of(kind: Kind, name: str) -> str | None:
         if name in kinds.get(kind, ()):
             return distribution
     return None
+
+
+def distribution_of_command(name: str) -> str | None:
+    """The official distribution that adds this command, if there is one."""
+    return next((distribution for distribution, names in KNOWN_COMMANDS.items() if name in names), None)
 
 
 def distribution_of_target(target: str) -> str | None:

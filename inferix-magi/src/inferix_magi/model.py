@@ -5,7 +5,8 @@ Letters: B worlds, L latents of a pass, C channels, h, w frame height and width 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 from inferix_core.contracts.decoder import FrameEncoder
@@ -42,6 +43,7 @@ class MagiModel:
     ) -> None:
         self.geometry = geometry
         self.layout = magi_layout(transformer.config, geometry)
+        self.num_heads = transformer.config.num_heads
         self.dtype = transformer.dtype
         self.latent_dtype = torch.float32
         self.layers: Sequence[Layer] = transformer.layers
@@ -83,3 +85,19 @@ class MagiModel:
     def head(self, state: PassState) -> Tensor:
         """See `Model.head`: the velocity, clean minus noise, [B, L, C, h, w]."""
         return self.transformer.head(state)
+
+    def shard(self, state: PassState, tokens: range) -> PassState:
+        """See `ShardedModel.shard`."""
+        return self.transformer.shard(state, tokens)
+
+    def head_of_shards(self, state: PassState, gather: Callable[[Tensor], Tensor]) -> Tensor:
+        """See `ShardedModel.head_of_shards`; a token's patch is sent, which is far smaller than the token."""
+        return self.transformer.head(state, gather=gather)
+
+    def tokens(self, state: PassState) -> Tensor:
+        """See `StagedModel.tokens`."""
+        return state.tokens
+
+    def with_tokens(self, state: PassState, tokens: Tensor) -> PassState:
+        """See `StagedModel.with_tokens`."""
+        return replace(state, tokens=tokens)

@@ -46,7 +46,8 @@ def model_specs() -> Iterable[ModelSpec]:
         summary="MAGI-1: text, picture or video to video, four blocks of a second in flight at once.",
         implementation="inferix_magi.configured_model:magi_model",
         config=MagiModelConfig,
-        provides=frozenset({"quantize", "image-prefix", "video-prefix"}),
+        provides=frozenset({"quantize", "image-prefix", "video-prefix", "token-sharding", "layer-stages"}),
+        outline="inferix_magi.outline:outline",
         expansion="inferix_magi.official_config:expanded",
         preset=_MAGI,
         presets={

@@ -1,4 +1,4 @@
-"""The profiler keeps the rules of the core's suite."""
+"""The profiler keeps the rules of the core's suite, and the plugin those of plugins."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from inferix_core.contracts.profiler import Profiler
-from inferix_core.testing.suites.profiler import ProfilerSuite
+from inferix_core.testing.suites import PluginSuite, ProfilerSuite
 from inferix_profile.config import TraceConfig
 from inferix_profile.trace import Trace
 
@@ -18,3 +18,8 @@ class TestTrace(ProfilerSuite):
 
     def profiler(self) -> Profiler:
         return Trace(TraceConfig(table=False, json_path=str(self._path / "a.json"), synchronize="pass"))
+
+
+class TestPlugin(PluginSuite):
+    module = "inferix_profile.plugin"
+    distribution = "inferix-profile"

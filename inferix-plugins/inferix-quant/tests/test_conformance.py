@@ -1,10 +1,10 @@
-"""The quantizers keep the rules of the core's suite."""
+"""The quantizers keep the rules of the core's suite, and the plugin those of plugins."""
 
 from __future__ import annotations
 
 import torch
 from inferix_core.contracts.quantizer import Quantizer
-from inferix_core.testing.suites.quantizer import QuantizerSuite
+from inferix_core.testing.suites import PluginSuite, QuantizerSuite
 from inferix_quant.config import Fp8Config, Int8Config
 from inferix_quant.fp8 import fp8_quantizer
 from inferix_quant.int8 import int8_quantizer
@@ -32,3 +32,8 @@ class TestFp8(QuantizerSuite):
 
 class TestFp8InBfloat16(TestFp8):
     dtype = torch.bfloat16
+
+
+class TestPlugin(PluginSuite):
+    module = "inferix_quant.plugin"
+    distribution = "inferix-quant"

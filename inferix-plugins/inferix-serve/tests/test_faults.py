@@ -15,7 +15,7 @@ from inferix_core.testing.toys import ACTIONS
 from inferix_serve import Client
 from inferix_serve.hall.hall import Hall
 from inferix_serve.recording import served
-from serve_toys import quick_engine, quick_settings, wait_until
+from serve_toys import quick_engine, quick_server, quick_settings, wait_until
 from test_watching import raw_socket, seen
 
 
@@ -108,8 +108,6 @@ def test_what_was_saved_comes_back_after_a_kill_and_everything_after_a_friendly_
         assert again.step()["block"] == 3
         process.send_signal(signal.SIGTERM)
         process.wait(20)
-    process, client = started(tmp_path)
-    with process, client:
+    with quick_server(tmp_path) as client:
         assert [one.view["state"] for one in client.worlds] == ["asleep"]
         assert client.worlds[0].step()["block"] == 4
-        process.kill()

@@ -2,13 +2,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from inferix_core.testing.suites import PluginSuite
-
-
-class TestPlugin(PluginSuite):
-    module = "inferix_serve.plugin"
-    distribution = "inferix-serve"
-
 
 def run_inferix(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "inferix_core.cli", *arguments], capture_output=True, text=True)

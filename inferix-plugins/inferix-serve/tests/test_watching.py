@@ -13,6 +13,7 @@ from inferix_serve.live import Live, Picture
 from inferix_serve.problems import RefusedError
 from inferix_serve.wire import PICTURE_HEADER
 from serve_toys import NUM_BLOCK_FRAMES, quick_engine, quick_server, wait_until
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 
@@ -141,8 +142,6 @@ def test_a_message_that_is_too_large_ends_only_its_own_viewer(client: Client) ->
 
 
 def _is_closed(socket: ClientConnection) -> bool:
-    from websockets.exceptions import ConnectionClosed
-
     try:
         socket.recv(timeout=0.05)
     except TimeoutError:
@@ -190,6 +189,37 @@ def test_a_slow_viewer_misses_frames_and_holds_nobody_up(tmp_path: Path) -> None
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
     assert late == sorted(set(late))
     assert len(late) < late[-1] - late[0] + 1
+
+
+def test_a_viewer_that_takes_nothing_is_sent_away_and_nobody_else_notices(tmp_path: Path) -> None:
+    engine = quick_engine(decoder=NoiseDecoder(), height=NoiseDecoder.height, width=NoiseDecoder.width)
+    with quick_server(tmp_path, engine=engine, stalled_viewer_seconds=1.0) as client:
+        world = client.create_world("a pond")
+        with raw_socket(client, world.id, max_queue=1, close_timeout=0.1) as stalled:
+            stalled.send('{"type": "watch", "pictures": true}')
+            with world.live() as quick:
+                numbers = [picture.number for picture in seen(quick, 1)]
+                assert world.view["viewers"] == 2
+                while world.view["viewers"] == 2:
+                    numbers += [picture.number for picture in seen(quick, 20)]
+                numbers += [picture.number for picture in seen(quick, 20)]
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+
+
+def test_a_viewer_that_asks_and_never_listens_is_sent_away_before_it_fills_the_memory(tmp_path: Path) -> None:
+    with quick_server(tmp_path, stalled_viewer_seconds=0.5) as client:
+        world = client.create_world("a pond", paused=True)
+        with raw_socket(client, world.id, max_queue=1, close_timeout=0.1) as asking:
+            ping = '{"type": "ping", "ref": 1}'
+            started = time.monotonic()
+            while world.view["viewers"]:
+                assert time.monotonic() - started < 30
+                try:
+                    for _ in range(2000):
+                        asking.send(ping)
+                except ConnectionClosed:
+                    break
+        wait_until(lambda: world.view["viewers"] == 0)
 
 
 def test_who_watches_a_world_that_is_closed_is_told(client: Client) -> None:

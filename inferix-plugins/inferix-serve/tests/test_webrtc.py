@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -13,7 +13,8 @@ import torch
 from inferix_core.testing.toys import ToyDecoder
 from inferix_serve import Client
 from inferix_serve.pictures import marked
-from serve_toys import quick_engine, quick_server, wait_until
+from inferix_serve.web.broadcasts import Broadcasts
+from serve_toys import quick_engine, quick_server, quick_settings, wait_until
 from websockets.asyncio.client import connect
 
 aiortc = pytest.importorskip("aiortc")
@@ -101,3 +102,50 @@ def test_an_offer_that_makes_no_sense_is_refused_and_the_viewer_stays(large: Cli
             with pytest.raises(Exception, match="offer"):
                 live.ask("offer", sdp=sdp)
         next(live.pictures())
+
+
+class SlowBroadcasts(Broadcasts):
+    """Answers an offer when it may."""
+
+    def __init__(self, geometry: Any, settings: Any) -> None:
+        super().__init__(geometry, settings)
+        self.may_answer = asyncio.Event()
+
+    async def _answered(self, streamer: Any, sdp: str) -> Any:
+        await self.may_answer.wait()
+        return await super()._answered(streamer, sdp)
+
+
+class Bystanders:
+    """A feed that shows nothing."""
+
+    def __init__(self) -> None:
+        self.viewers: set[Any] = set()
+        self.add = self.viewers.add
+
+
+def test_who_comes_while_the_last_viewer_goes_is_not_sent_away(tmp_path: Path, codec: str) -> None:
+    async def come_and_go() -> None:
+        connections = [aiortc.RTCPeerConnection(aiortc.RTCConfiguration(iceServers=[])) for _ in range(2)]
+        offers = []
+        for connection in connections:
+            connection.addTransceiver("video", direction="recvonly")
+            await connection.setLocalDescription(await connection.createOffer())
+            offers.append(connection.localDescription.sdp)
+        geometry = quick_engine(height=HEIGHT, width=WIDTH).geometry
+        broadcasts, feed = SlowBroadcasts(geometry, quick_settings(tmp_path, codec=codec)), cast("Any", Bystanders())
+        broadcasts.may_answer.set()
+        first = await broadcasts.answer(feed, offers[0])
+        broadcasts.may_answer.clear()
+        coming = asyncio.create_task(broadcasts.answer(feed, offers[1]))
+        await asyncio.sleep(0)
+        await broadcasts.leave(feed, first.viewer_id)
+        broadcasts.may_answer.set()
+        second = await coming
+        assert (broadcasts.num_viewers, len(feed.viewers)) == (1, 1)
+        await broadcasts.leave(feed, second.viewer_id)
+        assert (broadcasts.num_viewers, len(feed.viewers)) == (0, 0)
+        for connection in connections:
+            await connection.close()
+
+    asyncio.run(come_and_go())

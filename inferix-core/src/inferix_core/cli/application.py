@@ -6,9 +6,10 @@ import os
 import time
 import traceback
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from inferix_core import __version__
 from inferix_core.catalog import Catalog
@@ -28,6 +29,7 @@ from inferix_core.errors import (
     WorldFileError,
     WriteError,
 )
+from inferix_core.known import distribution_of_command
 from inferix_core.ranks.environment import speaks_for_machine
 
 USER_MISTAKES = (ConfigError, SignalError, CheckpointError, OutputError, PlanError, UnsupportedError, WorldFileError)
@@ -71,6 +73,7 @@ def build_application(catalog: Catalog, *, with_benches: bool = True) -> typer.T
     """All commands, the plugins' included; without the benches their group is only named, which is quicker."""
     application = typer.Typer(
         name="inferix",
+        cls=_Commands,
         help="Worlds that are generated block by block.",
         no_args_is_help=True,
         add_completion=False,
@@ -87,6 +90,19 @@ def build_application(catalog: Catalog, *, with_benches: bool = True) -> typer.T
     application.add_typer(_benches() if with_benches else typer.Typer(), name=_BENCH, help="Measure on this machine.")
     add_plugin_commands(application, catalog)
     return application
+
+
+class _Commands(TyperGroup):
+    """The commands by name; for a missing one that an official distribution adds, it says which."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        found = super().get_command(ctx, cmd_name)
+        if found is None and (distribution := distribution_of_command(cmd_name)):
+            raise ConfigError(
+                f"The command '{cmd_name}' is added by {distribution}, which is not installed, not ready or left out "
+                f"(`inferix plugins list`). To install it: pip install {distribution}."
+            )
+        return found
 
 
 def _benches() -> typer.Typer:

@@ -14,7 +14,11 @@ from inferix_core.errors import ConfigError
 from inferix_core.specs import Kind
 
 DEFAULT_STRATEGY = "hybrid"
-"""What spreads a world over ranks where nothing else is named: it takes any number of heads."""
+"""What spreads a world over ranks where nothing else is named.
+
+It takes any number of heads, and its degrees follow from numbers alone: what is chosen by measurement may be another
+the next time, and then the same seed makes frames that differ by rounding.
+"""
 
 ModelOption = Annotated[str | None, typer.Option(help="The model; see `inferix models`.")]
 PresetOption = Annotated[str | None, typer.Option(help="One of the model's presets; see `inferix models`.")]

@@ -53,6 +53,7 @@ class Watch:
         self._timeout = timeout_seconds
         self._join_timeout = join_timeout_seconds
         self._is_busy = is_busy
+        self._num_beats = 0
         self._seen: dict[int, tuple[bytes, float]] = {}
         self._left: set[int] = set()
         self._loss: Loss | None = None
@@ -90,19 +91,23 @@ class Watch:
             return
 
     def _run(self) -> None:
-        count = 0
         while not self._stops.is_set():
-            count += 1
             try:
-                self._store.set(f"beat/{self._rank}", str(count).encode())
+                self._beat()
                 self._look()
             except Exception as error:  # whatever the store raises, it is out of reach
                 self._lose(Loss(0, f"the store that it holds cannot be reached any more ({type(error).__name__})"))
             self._end_if_stuck()
             self._pause()
 
+    def _beat(self) -> None:
+        self._num_beats += 1
+        self._store.set(f"beat/{self._rank}", str(self._num_beats).encode())
+
     def _look(self) -> None:
+        """Looks after all others; of several that are silent for too long the longest silent one is lost."""
         now = time.monotonic()
+        silent: list[tuple[float, Loss]] = []
         for other in self._others:
             if other in self._left:
                 continue
@@ -120,7 +125,9 @@ class Watch:
             silence, limit = now - since, self._timeout if has_come else self._join_timeout
             if silence > (min(_SUSPICIOUS_SECONDS, limit) if self._suspects.is_set() else limit):
                 what = "no sign of life for" if has_come else "it has not come within"
-                self._lose(Loss(other, f"{what} {silence:.0f} s"))
+                silent.append((silence, Loss(other, f"{what} {silence:.0f} s")))
+        if silent:
+            self._lose(max(silent, key=lambda one: one[0])[1])
 
     def _lose(self, loss: Loss) -> None:
         if self._loss is None:
@@ -140,6 +147,7 @@ class Watch:
         until = time.monotonic() + _SUSPICIOUS_SECONDS + 2 * _BEAT_SECONDS
         while self._loss is None and time.monotonic() < until:
             try:
+                self._beat()  # those who look for the lost one must not take this rank for it
                 self._look()
             except Exception:  # whoever held the store was ended first
                 break

@@ -33,11 +33,14 @@ class BlockShape:
 
 
 def steady_block(planner: Planner, sight: Sight) -> BlockShape:
-    """The dearest block of a world whose window is full; of a clip the only one; without a bound the eighth."""
+    """The dearest block of a world whose window is full; of a clip the only one; without a bound the eighth.
+
+    The first is none of them where there are others: it may begin several blocks in flight.
+    """
     capacity = sight.policy.capacity(planner.num_block_latents)
     num_blocks = _GROWING_BLOCKS if capacity is None else -(-capacity // planner.num_block_latents) + 2
     blocks = block_shapes(planner, sight, num_blocks=num_blocks)
-    return max(reversed(blocks), key=lambda block: block.num_seen)
+    return max(reversed(blocks[1:] or blocks), key=lambda block: block.num_seen)
 
 
 def block_shapes(planner: Planner, sight: Sight, *, num_blocks: int) -> list[BlockShape]:

@@ -78,6 +78,7 @@ def _part(whole: PassInput, world: int, entries: range) -> PassInput:
         conditions=[whole.conditions[world][entries.start : entries.stop]],
         branches=whole.branches[entries.start : entries.stop],
         entry_lengths=whole.entry_lengths[entries.start : entries.stop],
+        num_blocks_left=[of_world[entries.start : entries.stop] for of_world in whole.num_blocks_left[world:][:1]],
     )
 
 

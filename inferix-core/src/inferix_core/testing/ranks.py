@@ -127,6 +127,8 @@ def _run(
             master_listen_fd=listener.detach() if rank == 0 else None,
         )
         dist.init_process_group("gloo", store=store, rank=rank, world_size=num_ranks, timeout=timeout)
+        store.set(f"joined/{rank}", "1")
+        store.wait([f"joined/{other}" for other in range(num_ranks)])  # one that ended now would break their joining
         answer = body(Ranks(rank, num_ranks, torch.device("cpu")), store, *arguments)
         pipe.send_bytes(
             pickle.dumps((True, answer))

@@ -74,7 +74,7 @@ def _transformer(shapes: Mapping[str, Shape]) -> Kind:
 
 
 def _t5(shapes: Mapping[str, Shape]) -> Kind:
-    rows, dim = next((shapes[name] for name in _T5_TABLES if name in shapes), (0, 0))
+    rows, dim = (axis_length(shapes, axis, *_T5_TABLES) for axis in (0, 1))
     layers = num_numbered(shapes, r"encoder\.block\.(\d+)\.")
     config = T5Config()
     is_official = (rows, dim, layers) == (config.vocab_size, config.dim, config.num_layers)

@@ -1,7 +1,7 @@
 """Rotary positions over latent, row and column with learned frequencies, at any latent index.
 
-Letters: B worlds, L latents, S tokens of a latent, N = L * S tokens, H heads, D head dim, F = D / 8 frequencies,
-P = 3 F pairs.
+Letters: B worlds, L latents, S tokens of a latent that are rotated, N = L * S tokens, H heads, D head dim,
+F = D / 8 frequencies, P = 3 F pairs.
 """
 
 from __future__ import annotations
@@ -34,18 +34,20 @@ class GridRotary:
         size = (rows, columns, -1)
         angles = torch.cat([across[:, None].expand(size), along[None].expand(size)], dim=-1)
         self._spatial = _turns(angles.flatten(0, 1))  # [S, 2F, 2]
-        self._tables: OrderedDict[tuple[tuple[int, ...], ...], Tensor] = OrderedDict()
+        self._tables: OrderedDict[tuple[tuple[tuple[int, ...], ...], range], Tensor] = OrderedDict()
 
-    def rotate(self, x: Tensor, positions: Sequence[Sequence[int]]) -> Tensor:
+    def rotate(self, x: Tensor, positions: Sequence[Sequence[int]], *, tokens: range | None = None) -> Tensor:
         """`x` [B, N, H, D] rotated for the temporal `positions` of its latents, one row for each world or one for all.
 
-        Raises `ValueError` if the positions do not make N tokens.
+        Of each latent `x` holds `tokens`, in raster order, or all of them. Raises `ValueError` if the positions do not
+        make N tokens.
         """
-        cosine, sine = self.table(positions).unsqueeze(2).unbind(-1)  # [1 or B, N, 1, P]
+        tokens = range(self.tokens_per_latent) if tokens is None else tokens
+        cosine, sine = self.table(positions, tokens=tokens).unsqueeze(2).unbind(-1)  # [1 or B, N, 1, P]
         num_pairs = cosine.shape[-1]
         if cosine.shape[1] != x.shape[1]:
             raise ValueError(
-                f"{len(positions[0])} positions of {self.tokens_per_latent} tokens make {cosine.shape[1]} tokens, "
+                f"{len(positions[0])} positions of {len(tokens)} tokens make {cosine.shape[1]} tokens, "
                 f"but {x.shape[1]} are to be rotated: give one position for each latent."
             )
         x = x.float()
@@ -53,18 +55,20 @@ class GridRotary:
         turned = [first * cosine - second * sine, second * cosine + first * sine, rest]
         return torch.cat(turned, dim=-1).to(self._dtype)
 
-    def table(self, positions: Sequence[Sequence[int]]) -> Tensor:
+    def table(self, positions: Sequence[Sequence[int]], *, tokens: range | None = None) -> Tensor:
         """Cosines and sines [1 or B, N, P, 2] float32: pairs of the latent's position, of the row, of the column."""
+        tokens = range(self.tokens_per_latent) if tokens is None else tokens
         rows = tuple(tuple(row) for row in positions)
         if all(row == rows[0] for row in rows):
             rows = rows[:1]
-        table = self._tables.get(rows)
+        table = self._tables.get((rows, tokens))
         if table is None:
             times = torch.tensor(rows, dtype=torch.float64).to(self._bands.device, non_blocking=True)
             temporal = _turns(times[..., None] * self._bands)  # [B, L, F, 2]
-            size = (*temporal.shape[:2], self.tokens_per_latent, -1, 2)
-            table = torch.cat([temporal[:, :, None].expand(size), self._spatial.expand(size)], dim=3).flatten(1, 2)
-            self._tables[rows] = table
+            size = (*temporal.shape[:2], len(tokens), -1, 2)
+            spatial = self._spatial[tokens.start : tokens.stop]
+            table = torch.cat([temporal[:, :, None].expand(size), spatial.expand(size)], dim=3).flatten(1, 2)
+            self._tables[rows, tokens] = table
             if len(self._tables) > _NUM_TABLES_KEPT:
                 self._tables.popitem(last=False)
         return table

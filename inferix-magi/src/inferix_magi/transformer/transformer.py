@@ -5,7 +5,8 @@ Letters: B worlds, L latents of a pass, C channels, N tokens, T caption tokens.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import cast
 
 import torch
@@ -75,10 +76,18 @@ class MagiTransformer(nn.Module):
         condition = F.silu(self.condition(pass_input))
         return PassState(tokens.to(self.dtype), condition, self.rotary(rows=grid[1], columns=grid[2]), grid, captions)
 
-    def head(self, state: PassState) -> Tensor:
-        """The predicted velocity, clean minus noise, [B, L, C, h, w] float32."""
+    def shard(self, state: PassState, tokens: range) -> PassState:
+        """The state with `tokens` of each latent alone, in raster order."""
+        latents = state.tokens.view(len(state.tokens), state.grid[0], -1, self.config.dim)  # [B, L, S, dim]
+        return replace(state, tokens=latents[:, :, tokens.start : tokens.stop].flatten(1, 2))
+
+    def head(self, state: PassState, *, gather: Callable[[Tensor], Tensor] = lambda tokens: tokens) -> Tensor:
+        """The predicted velocity, clean minus noise, [B, L, C, h, w] float32.
+
+        `gather` makes the patches of all tokens of those of the state, where that has a share of them.
+        """
         normed = self.videodit_blocks["final_layernorm"](state.tokens)
-        tokens = widened(self.final_linear["linear"], normed)
+        tokens = gather(widened(self.final_linear["linear"], normed))
         rows, columns = self.config.patch_size[1:]
         velocity = unpatched(tokens, grid=state.grid, patch_size=(rows, columns)) / self.config.latent_scale
         return velocity[:, :, : self.config.latent_channels]

@@ -91,6 +91,17 @@ class Client:
                 for chunk in answer.iter_bytes():
                     file.write(chunk)
 
+    @property
+    def outputs(self) -> Sequence[Mapping[str, Any]]:
+        """Where worlds go out besides to viewers, as the operator named it."""
+        found: Sequence[Mapping[str, Any]] = self._asked("GET", "/v1/outputs")
+        return found
+
+    def show_on_output(self, number: int, world: str | None) -> Mapping[str, Any]:
+        """Puts another world on an output, or none; its stream goes on without a break."""
+        output: Mapping[str, Any] = self._asked("PUT", f"/v1/outputs/{number}", {"world": world})
+        return output
+
     def metrics(self) -> str:
         """The metrics, in Prometheus' text format."""
         return self._http.get("/metrics").raise_for_status().text

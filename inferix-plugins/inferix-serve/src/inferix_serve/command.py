@@ -36,6 +36,10 @@ def serve(
         list[str] | None, typer.Option(metavar="NAME", help="A name under which the server is reached.")
     ] = None,
     folder: Annotated[Path | None, typer.Option(help="Where worlds and videos are kept.")] = None,
+    output: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TARGET", help="Where a world goes out as well: rtmp://host/live/name, or live.m3u8."),
+    ] = None,
     record: Annotated[
         Path | None,
         typer.Option(metavar="SCRIPT.TOML", help="Carry out a script as a viewer would, record what it sees, and end."),
@@ -50,6 +54,7 @@ def serve(
     if not isinstance(table, dict):
         raise ConfigError(f"serve: a table is needed, found {table!r}.")
     options = {"host": host, "port": port, "token": token, "folder": folder, "allowed_hosts": allow_host}
+    options["outputs"] = output
     table = table | {key: value for key, value in options.items() if value is not None}
     named = {key: value for key, value in (("use", model), ("preset", preset)) if value is not None}
     if named:

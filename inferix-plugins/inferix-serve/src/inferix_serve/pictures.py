@@ -7,7 +7,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from inferix_serve.problems import RefusedError, too_large
 
@@ -44,9 +44,14 @@ def decoded(content: bytes, *, max_pixels: int) -> Frames:
                         f"The picture has {picture.width} × {picture.height} pixels; {max_pixels} are taken.",
                         max_pixels,
                     )
-                return np.asarray(picture.convert("RGB"), dtype=np.uint8)[None].copy()
+                upright = ImageOps.exif_transpose(picture)  # cameras write how they were held
+                return np.asarray(upright.convert("RGB"), dtype=np.uint8)[None].copy()
     except RefusedError:
         raise
+    except Image.DecompressionBombError as error:  # Pillow's own limit, which it asks first
+        raise too_large(
+            "picture_too_large", f"The picture is far larger than {max_pixels} pixels.", max_pixels
+        ) from error
     except UnidentifiedImageError as error:
         raise RefusedError(415, "picture_format", f"That is no picture. {', '.join(FORMATS)} are taken.") from error
     except Exception as error:  # decoders of foreign bytes raise all kinds of errors

@@ -83,6 +83,8 @@ class Run:
         self._blocks: list[Mapping[str, Any]] = []
         self._ages: list[float] = []
         self._done: list[Mapping[str, Any]] = []
+        self._rewound_to: int | None = None
+        self._num_given_up = 0
 
     def carry_out(self) -> None:
         """Watches from the first frame on for as long as the script says, and does what it says meanwhile."""
@@ -109,12 +111,13 @@ class Run:
     def report(self) -> dict[str, Any]:
         """What was measured."""
         numbers = [picture.number for picture in self.pictures]
-        expected = numbers[-1] - numbers[0] + 1 if numbers else 0
+        expected = numbers[-1] - numbers[0] + 1 - self._num_given_up if numbers else 0
         making = percentiles([1e-3 * block["ms"] for block in self._blocks])
         return {
             "seconds": self._script.record.seconds,
             "frames": len(numbers),
             "frames_lost": expected - len(set(numbers)),
+            "frames_given_up": self._num_given_up,
             "blocks": len(self._blocks),
             "missed_deadlines": sum(bool(block["missed"]) for block in self._blocks),
             "block_ms": milliseconds(making),
@@ -124,11 +127,23 @@ class Run:
 
     def _take(self, found: Picture | Mapping[str, Any] | None) -> None:
         if isinstance(found, Picture):
+            self._count_given_up(found)
             self.pictures.append(found)
+        elif found is not None and found["type"] == "rewound":
+            self._rewound_to = found["num_blocks"]
         elif found is not None and found["type"] == "block":
             self._blocks.append(found)
         elif found is not None and found["type"] == "shown":
             self._ages.append(1e-3 * found["age_ms"])
+
+    def _count_given_up(self, picture: Picture) -> None:
+        """A rewind gives up the frames that were made and not shown: the first one after it leaves them out."""
+        if self._rewound_to is None or not self.pictures:
+            return
+        gap = picture.number - self.pictures[-1].number - 1
+        if gap > 0 and picture.block in (self._rewound_to - 1, self._rewound_to):
+            self._num_given_up += gap
+            self._rewound_to = None
 
     def _do(self, live: Live, view: Mapping[str, Any], seconds: float, kind: str, fields: dict[str, Any]) -> None:
         if kind == "rewind":

@@ -11,6 +11,7 @@ from inferix_core.specs import ComponentConfig
 from pydantic import Field, SecretStr, ValidationError
 
 MIN_TOKEN_CHARACTERS = 16
+_OUTPUT_SCHEMES, PLAYLIST = ("rtmp://", "rtmps://"), ".m3u8"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -62,6 +63,12 @@ class ServeSettings(ComponentConfig):
         (), description="STUN or TURN servers for WebRTC; none are needed on one machine or in one network."
     )
     jpeg_quality: int = Field(88, ge=10, le=100, description="Quality of the pictures where WebRTC cannot connect.")
+    stalled_viewer_seconds: float = Field(
+        10.0, gt=0.0, description="A viewer that takes nothing for so long is sent away."
+    )
+    outputs: tuple[str, ...] = Field(
+        (), description="Where a world goes out as well: rtmp://host/application/name, or a playlist such as live.m3u8."
+    )
     mark_frames: bool = Field(False, description="Paint each frame's number into its top rows, for measuring.")
 
     @property
@@ -82,6 +89,12 @@ class ServeSettings(ComponentConfig):
                 f"Listening on {self.host} lets other machines in, so it needs a token: set INFERIX_TOKEN "
                 "(or --token) to at least 16 characters that nobody guesses, or listen on 127.0.0.1."
             )
+        for target in self.outputs:
+            if not target.startswith(_OUTPUT_SCHEMES) and not target.endswith(PLAYLIST):
+                raise ConfigError(
+                    f"serve.outputs: '{target}' is no live output. Give rtmp://host[:port]/application/name, "
+                    f"rtmps://…, or a playlist that ends in {PLAYLIST}. For a video file: POST /v1/videos, or --record."
+                )
         return self
 
 

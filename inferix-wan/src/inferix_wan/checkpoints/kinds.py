@@ -44,14 +44,14 @@ def recognised(shapes: Mapping[str, Shape]) -> Kind | None:
     if has_any(shapes, "blocks.0.self_attn."):
         return _transformer(shapes)
     if has_any(shapes, "decoder.upsamples.", "encoder.downsamples."):
-        base = shapes.get("encoder.conv1.weight", (0,))[0]
+        base = axis_length(shapes, 0, "encoder.conv1.weight")
         return Kind("vae", "wan2.1-vae" if base == VaeConfig().base_dim else None, (("base dim", base),))
     if "decoder.3.conv.0.weight" in shapes:
         return _tiny_vae(shapes)
     if has_any(shapes, "blocks.0.attn.", "encoder.block.0."):
         return _umt5(shapes)
     if "visual.cls_embedding" in shapes or "cls_embedding" in shapes:
-        dim = shapes.get("visual.cls_embedding", shapes.get("cls_embedding", (0,)))[-1]
+        dim = axis_length(shapes, -1, "visual.cls_embedding", "cls_embedding")
         layers = num_numbered(shapes, r"(?:visual\.)?transformer\.(\d+)\.")
         is_official = (dim, layers) == (ClipConfig().dim, ClipConfig().num_layers)
         return Kind("image_encoder", "clip-vit-h-14" if is_official else None, (("dim", dim), ("layers", layers)))
@@ -92,7 +92,7 @@ def _tiny_vae(shapes: Mapping[str, Shape]) -> Kind:
 
 def _umt5(shapes: Mapping[str, Shape]) -> Kind:
     tables = ("token_embedding.weight", "shared.weight", "encoder.embed_tokens.weight")
-    rows, dim = next((shapes[name] for name in tables if name in shapes), (0, 0))
+    rows, dim = (axis_length(shapes, axis, *tables) for axis in (0, 1))
     layers = num_numbered(shapes, r"(?:blocks|encoder\.block)\.(\d+)\.")
     config = Umt5Config()
     is_official = (rows, dim, layers) == (config.vocab_size, config.dim, config.num_layers)

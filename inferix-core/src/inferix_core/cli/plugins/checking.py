@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import importlib_metadata
 import typer
 
-from inferix_core.catalog.snapshot import Candidate, read_candidates
+from inferix_core.catalog.snapshot import GROUP, Candidate, read_candidates
 from inferix_core.errors import UnknownPluginError, nearest
 
 
@@ -42,7 +43,20 @@ def _named(name: str) -> list[Candidate]:
         for candidate in candidates
     }
     found = [candidate for candidate, names in answers.items() if name in names]
+    if not found and _is_installed(name):
+        raise UnknownPluginError(
+            f"The distribution '{name}' is installed and holds no plugin: it has no entry point in the group "
+            f"'{GROUP}'. If it is your own, add one to its pyproject.toml and install it again."
+        )
     if not found:
         known = sorted({one for names in answers.values() for one in names[:2]})
         raise UnknownPluginError(f"No plugin is called '{name}'.{nearest(name, known)} Installed: {', '.join(known)}.")
     return found
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        importlib_metadata.distribution(name)
+    except (importlib_metadata.PackageNotFoundError, ValueError):  # an empty name is none
+        return False
+    return True

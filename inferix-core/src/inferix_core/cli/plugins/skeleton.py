@@ -16,7 +16,7 @@ import typer
 
 from inferix_core import __version__
 from inferix_core.errors import ConfigError, OutputError
-from inferix_core.known import KNOWN_COMPONENTS
+from inferix_core.known import OFFICIAL
 from inferix_core.specs import API
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -43,9 +43,12 @@ def new(
         raise OutputError(f"The folder '{folder}' does not exist. Create it first.")
     if target.exists():
         raise OutputError(f"'{target}' exists already. Choose another name or folder.")
-    for path, text in _texts(kind, values):
-        (target / path).parent.mkdir(parents=True, exist_ok=True)
-        (target / path).write_text(text, encoding="utf-8")
+    try:
+        for path, text in _texts(kind, values):
+            (target / path).parent.mkdir(parents=True, exist_ok=True)
+            (target / path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"'{target}' cannot be written: {error.strerror}. Choose another folder.") from error
     typer.echo(
         f"Wrote '{target}'. Next:\n  pip install -e '{target}[test]'\n  pytest '{target}'\n"
         f"  inferix plugins check {name}"
@@ -60,7 +63,7 @@ def _values(name: str) -> dict[str, str]:
             f"'{name}' is no name for a distribution. Use small letters, digits and hyphens, a letter first, e.g. "
             "inferix-ocean."
         )
-    if name in KNOWN_COMPONENTS or name == "inferix-core":
+    if name in OFFICIAL:
         raise ConfigError(f"'{name}' is the name of an official distribution. Choose another.")
     major, minor, *_ = __version__.split(".")
     return {

@@ -1,4 +1,4 @@
-"""The conformance suites: one for each kind of component, and one for a plugin as a whole.
+"""The conformance suites: one for each kind of component, one for commands, and one for a plugin as a whole.
 
 Subclass a suite in a test module, say how your component is made, and run pytest. The rules are the
 contracts of `inferix_core.contracts`; docs/conformance.md lists them.
@@ -18,6 +18,7 @@ pytest.register_assert_rewrite(*(f"{__name__}.{module.name}" for module in pkgut
 from inferix_core.testing.suites.attention import AttentionSuite  # noqa: E402 (the rewriting comes first)
 from inferix_core.testing.suites.base import Suite, broken_rules, provided_by, rules_of  # noqa: E402
 from inferix_core.testing.suites.codec import CodecSuite  # noqa: E402
+from inferix_core.testing.suites.command import CommandSuite  # noqa: E402
 from inferix_core.testing.suites.decoder import DecoderSuite  # noqa: E402
 from inferix_core.testing.suites.kv_policy import KVPolicySuite  # noqa: E402
 from inferix_core.testing.suites.kv_store import KVStoreSuite  # noqa: E402
@@ -29,10 +30,12 @@ from inferix_core.testing.suites.profiler import ProfilerSuite  # noqa: E402
 from inferix_core.testing.suites.quantizer import QuantizerSuite  # noqa: E402
 from inferix_core.testing.suites.solver import SolverSuite  # noqa: E402
 from inferix_core.testing.suites.streamer import StreamerSuite  # noqa: E402
+from inferix_core.testing.suites.weights import WeightsSuite  # noqa: E402
 
 __all__ = [
     "AttentionSuite",
     "CodecSuite",
+    "CommandSuite",
     "DecoderSuite",
     "KVPolicySuite",
     "KVStoreSuite",
@@ -45,6 +48,7 @@ __all__ = [
     "SolverSuite",
     "StreamerSuite",
     "Suite",
+    "WeightsSuite",
     "broken_rules",
     "provided_by",
     "rules_of",

@@ -14,13 +14,14 @@ from torch import Tensor
 from inferix_core.testing.suites.base import rule
 from inferix_core.testing.suites.frame_encoder import FrameEncoderRules
 from inferix_core.testing.suites.plain_data import copies_of, is_unchanged
+from inferix_core.testing.suites.split_decoder import SplitDecoderRules
 from inferix_core.worldfile.trees import copy_through_tree
 
 NUM_LATENTS = 5
 CUTS = ((1, 4), (2, 3), (4, 1), (1, 1, 1, 1, 1))
 
 
-class DecoderSuite(FrameEncoderRules):
+class DecoderSuite(FrameEncoderRules, SplitDecoderRules):
     """Supply `decoder` and the `geometry` of the model whose latents it decodes."""
 
     @rule

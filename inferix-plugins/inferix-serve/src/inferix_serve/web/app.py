@@ -17,6 +17,7 @@ from inferix_serve.web.answers import answer_errors
 from inferix_serve.web.broadcasts import Broadcasts
 from inferix_serve.web.guard import Guard
 from inferix_serve.web.metrics import Metrics
+from inferix_serve.web.outputs import Outputs
 from inferix_serve.web.service import Service
 from inferix_serve.web.sessions import Sessions
 
@@ -30,9 +31,13 @@ Every command is answered with the block at which it takes effect. A refused req
 
 
 def build_app(hall: Hall) -> FastAPI:
-    """The server over a hall that has not been started; it starts and closes with the application."""
+    """The server over a hall that has not been started; it starts and closes with the application.
+
+    Raises `OutputError` for an output that cannot be written.
+    """
     settings = hall.settings
     sessions = Sessions(settings.token)
+    outputs = Outputs(hall)
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
@@ -41,12 +46,14 @@ def build_app(hall: Hall) -> FastAPI:
         broadcasts = Broadcasts(hall.engine.geometry, settings)
         metrics.measure("inferix_waiting_frames", "Frames whose moment has not come.", lambda: feeds.num_waiting_frames)
         metrics.measure("inferix_webrtc_viewers", "Viewers over WebRTC.", lambda: broadcasts.num_viewers)
-        app.state.service = Service(hall, settings, sessions, feeds, broadcasts, metrics)
+        outputs.use(feeds)
+        app.state.service = Service(hall, settings, sessions, feeds, broadcasts, outputs, metrics)
         hall.start()
         try:
             yield
         finally:
             await broadcasts.close()
+            await outputs.close()
             await asyncio.to_thread(hall.close)
             await feeds.close()
 

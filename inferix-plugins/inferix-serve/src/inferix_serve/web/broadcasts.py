@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from inferix_core.contracts.streamer import VideoFormat
-from inferix_core.errors import OutputError
+from inferix_core.errors import InferixError, OutputError
 from inferix_core.events import Block
+from loguru import logger
 
 from inferix_serve.problems import RefusedError
 
@@ -31,11 +32,19 @@ class Broadcast:
 
     def __init__(self, streamer: WebRtcStreamer) -> None:
         self.streamer = streamer
+        self.num_answering = 0
+        self.has_failed = False
 
     def show(self, shown: Shown) -> None:
-        """Encodes the frame for everybody."""
+        """Encodes the frame for everybody; an encoder that fails costs viewers of pictures nothing."""
+        if self.has_failed:
+            return
         frames = torch.from_numpy(shown.frame)[None]
-        self.streamer.write(Block(shown.block, frames, range(0)))
+        try:
+            self.streamer.write(Block(shown.block, frames, range(0)))
+        except InferixError as error:
+            self.has_failed = True
+            logger.error(f"Video over WebRTC has ended: {error}")
 
     def tell(self, message: Mapping[str, Any]) -> None:
         """What happens to the world is told over the WebSocket."""
@@ -59,12 +68,19 @@ class Broadcasts:
         """Connects a viewer to a world. Raises `RefusedError` for an offer that cannot be answered."""
         if not self.is_available:
             raise RefusedError(409, "no_webrtc", "WebRTC is not installed here: pip install 'inferix-serve[webrtc]'.")
-        broadcast = self._broadcasts.get(feed) or self._begun(feed)
+        broadcast = self._broadcasts.get(feed)
+        if broadcast is not None and broadcast.has_failed:
+            await self._end(feed)
+            broadcast = None
+        broadcast = broadcast or self._broadcasts.get(feed) or self._begun(feed)
+        broadcast.num_answering += 1
         try:
             return await self._answered(broadcast.streamer, sdp)
         except OutputError as error:
-            await self._end_if_alone(feed)
             raise RefusedError(422, "offer", str(error)) from error
+        finally:
+            broadcast.num_answering -= 1
+            await self._end_if_alone(feed)
 
     async def leave(self, feed: Feed, viewer_id: str) -> None:
         """Ends a viewer's connection, and the broadcast with the last."""
@@ -102,11 +118,11 @@ class Broadcasts:
 
     async def _end_if_alone(self, feed: Feed) -> None:
         broadcast = self._broadcasts.get(feed)
-        if broadcast is not None and not broadcast.streamer.viewers:
+        if broadcast is not None and not broadcast.num_answering and not broadcast.streamer.viewers:
             await self._end(feed)
 
     async def _end(self, feed: Feed) -> None:
-        broadcast = self._broadcasts.pop(feed)
+        broadcast = self._broadcasts.pop(feed)  # at once: whoever comes now begins another
         feed.viewers.discard(broadcast)
         broadcast.streamer.discard_pending()
         await asyncio.to_thread(broadcast.streamer.close)  # waits for a thread that may be encoding

@@ -1,4 +1,4 @@
-"""`/v1/pictures` and `/v1/videos`."""
+"""`/v1/pictures`, `/v1/videos` and `/v1/outputs`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ _RAW_BODY = {
 async def upload_picture(request: Request, here: Here) -> Any:
     """Takes a JPEG, PNG or WebP (the body itself) that worlds can begin with, where the model can do that."""
     decode = partial(decoded, max_pixels=here.settings.limits.max_picture_pixels)
-    picture = await asyncio.to_thread(decode, await request.body())
+    async with here.pictures.decoding:
+        picture = await asyncio.to_thread(decode, await request.body())
     return {"id": here.pictures.add(picture), "height": picture.shape[1], "width": picture.shape[2]}
 
 
@@ -71,3 +72,15 @@ async def download_video(video: VideoId, here: Here) -> FileResponse:
 async def remove_video(video: VideoId, here: Here) -> None:
     """Deletes a video, or gives up making it."""
     await outcome(here.hall.remove_video(video))
+
+
+@router.get("/outputs", response_model=list[schemas.Output], tags=["outputs"])
+async def list_outputs(here: Here) -> Any:
+    """Where a world goes out besides to viewers: RTMP servers and HLS playlists that the operator named."""
+    return here.outputs.views
+
+
+@router.put("/outputs/{number}", response_model=schemas.Output, tags=["outputs"])
+async def show_on_output(number: Annotated[int, Path(ge=0, le=1000)], body: schemas.OutputBody, here: Here) -> Any:
+    """Puts another world on an output, or none; its stream goes on without a break."""
+    return await here.outputs.show(number, body.world)

@@ -166,6 +166,23 @@ class Video(BaseModel):
     error: str | None
 
 
+class OutputBody(Body):
+    """The world that an output shows; null for none."""
+
+    world: Name | None
+
+
+class Output(BaseModel):
+    """An output that the operator named, and what went out of it."""
+
+    number: int
+    target: str
+    world: str | None
+    frames: int
+    dropped: int
+    failed: bool
+
+
 class ErrorDetail(BaseModel):
     """Why something was not done."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from inferix_serve.settings import ServeSettings
     from inferix_serve.web.broadcasts import Broadcasts
     from inferix_serve.web.metrics import Metrics
+    from inferix_serve.web.outputs import Outputs
     from inferix_serve.web.sessions import Sessions
 
 
@@ -25,6 +27,7 @@ class Pictures:
     """Uploaded pictures, in memory; the oldest goes where there are too many."""
 
     def __init__(self, max_pictures: int) -> None:
+        self.decoding = asyncio.Lock()  # one at a time: a large one takes much memory
         self._max_pictures = max_pictures
         self._pictures: OrderedDict[str, Frames] = OrderedDict()
 
@@ -52,6 +55,7 @@ class Service:
     sessions: Sessions
     feeds: Feeds
     broadcasts: Broadcasts
+    outputs: Outputs
     metrics: Metrics
     pictures: Pictures = field(init=False)
 

@@ -24,13 +24,12 @@ if TYPE_CHECKING:
     from inferix_serve.web.service import Service
 
 _MAX_WAITING_NEWS = 256
-_SEND_SECONDS = 10.0
 _CLOSE_BASE = 4000
 """Close codes are 4000 + the HTTP status that would say the same."""
 
 
 class Visit:
-    """A viewer of a feed. A slow one misses frames, and is sent away when it takes nothing for 10 s."""
+    """A viewer of a feed. A slow one misses frames, and is sent away when it takes nothing for long."""
 
     def __init__(self, socket: WebSocket, world: str, here: Service, *, num_kept_frames: int) -> None:
         """`num_kept_frames` wait for a viewer at most; then the oldest are dropped."""
@@ -59,6 +58,8 @@ class Visit:
 
     def tell(self, message: Mapping[str, Any]) -> None:
         """See `Viewer.tell`."""
+        if self._is_over:  # it is being sent away, and must not fill the memory meanwhile
+            return
         self._news.append(json.dumps(message))
         self._is_over |= message["type"] == "gone" or len(self._news) > _MAX_WAITING_NEWS
         self._wake.set()
@@ -108,7 +109,7 @@ class Visit:
     async def _send(self) -> None:
         while True:
             while self._news or self._frames:
-                async with asyncio.timeout(_SEND_SECONDS):
+                async with asyncio.timeout(self._here.settings.stalled_viewer_seconds):
                     if self._news:
                         await self._socket.send_text(self._news.popleft())
                     if self._frames:

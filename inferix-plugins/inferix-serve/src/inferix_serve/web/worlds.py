@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import Future
 from typing import Annotated, Any
 
 import torch
@@ -36,18 +37,19 @@ async def create_world(body: schemas.NewWorld, here: Here) -> Any:
     if body.saved is not None:
         if body.model_fields_set != {"saved"}:
             raise RefusedError(422, "value", "A saved world goes on as it was: give nothing besides 'saved'.")
-        return await outcome(here.hall.load(body.saved))
+        return await _begun(here, here.hall.load(body.saved))
     frames = None if body.picture is None else torch.from_numpy(here.pictures.find(body.picture))
-    return await outcome(
-        here.hall.create(
-            body.prompt,
-            seed=body.seed,
-            frames=frames,
-            fit=body.fit,
-            num_blocks=body.num_blocks,
-            is_paused=body.paused,
-        )
+    created = here.hall.create(
+        body.prompt, seed=body.seed, frames=frames, fit=body.fit, num_blocks=body.num_blocks, is_paused=body.paused
     )
+    return await _begun(here, created)
+
+
+async def _begun(here: Service, future: Future[dict[str, Any]]) -> dict[str, Any]:
+    """The world that has begun, which an output may have waited for."""
+    view = await outcome(future)
+    await here.outputs.offer(view["id"])
+    return view
 
 
 @router.get("/worlds/{world}", response_model=schemas.World)

@@ -15,7 +15,7 @@ export class Screen {
   #videoLink;
   #timer;
   #decoding = 0;
-  #lastDrawn = -1;
+  #drawn = Promise.resolve();
   #pane;
   transport = "pictures";
 
@@ -80,14 +80,20 @@ export class Screen {
     this.#pane.dispatchEvent(new CustomEvent("transport", { detail: why, bubbles: true }));
   }
 
-  async #draw({ number, block, blob }) {
+  // Pictures are decoded side by side and may be ready in any order; they are shown in their own.
+  #draw(picture) {
     if (this.#decoding > MAX_DECODING) return; // a slow device shows fewer pictures rather than old ones
     this.#decoding += 1;
+    const decoded = createImageBitmap(picture.blob);
+    decoded.catch(() => {}); // looked at in its turn
+    this.#drawn = this.#drawn.then(() => this.#show(decoded, picture));
+  }
+
+  async #show(decoded, { number, block }) {
     try {
-      const bitmap = await createImageBitmap(blob);
+      const bitmap = await decoded;
       this.#paint(bitmap);
       bitmap.close();
-      this.#lastDrawn = number;
       this.#pane.dataset.frame = number;
       this.#pane.dataset.block = block;
       this.#pane.dispatchEvent(new CustomEvent("frame", { detail: { number, block } }));
