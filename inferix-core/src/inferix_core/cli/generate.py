@@ -135,6 +135,8 @@ def _beginning(image: Path | None, video: Path | None, fit: str | None) -> Begin
     if image is not None and video is not None:
         raise ConfigError("A world begins with a picture or with a video: give --image or --video.")
     path = image or video
+    if path is None and fit is not None:
+        raise ConfigError("--fit is of a picture or a video: give --image or --video with it, or leave it out.")
     return None if path is None else BeginningFile(path, is_video=path == video, fit=fit)
 
 
