@@ -72,7 +72,7 @@ def test_a_clip_of_a_picture(folder: Path) -> None:
         ((*TINY, "--video", "broken"), "cannot be read as a video"),
         ((*TINY, "--image", "a.png", "--video", "a.mp4"), "give --image or --video"),
         ((*TINY, "--image", "a.png", "--fit", "crp"), "Did you mean 'crop'?"),
-        ((*TINY, "--fit", "pad"), "--fit says what becomes of a picture or video"),
+        ((*TINY, "--fit", "pad"), "give --image or --video with it"),
         (("--model", "wan-t2v", "--preset", "tiny-random", "--image", "a.png"), "does not provide 'image-prefix'"),
         (("--model", "wan-t2v", "--preset", "tiny-random", "--video", "a.mp4"), "does not provide 'video-prefix'"),
     ],

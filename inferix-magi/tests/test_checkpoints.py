@@ -96,6 +96,12 @@ def test_of_a_whole_download_the_release_is_taken_that_is_configured(tmp_path: P
     assert torch.equal(loaded(tmp_path, is_distilled=True).rope["bands"], distilled["rope.bands"])
 
 
+def test_a_download_without_the_release_says_where_it_was_looked_for(tmp_path: Path) -> None:
+    save_single(weights_of(transformer_tensors(SHAPE)), tmp_path / "ckpt" / "magi" / "4.5B_base")
+    with pytest.raises(CheckpointError, match=r"holds no checkpoint, but ckpt\. Looked for: ckpt/magi/4\.5B_distill, "):
+        loaded(tmp_path, is_distilled=True)
+
+
 def test_embedders_and_norms_stay_in_float32_whatever_the_file_has(tmp_path: Path) -> None:
     weights = weights_of(transformer_tensors(SHAPE))
     save_single({name: value.bfloat16() for name, value in weights.items()}, tmp_path / "w")

@@ -15,13 +15,17 @@ from inferix_core.testing.suites import (
     PluginSuite,
     SolverSuite,
     WeightsSuite,
+    provided_by,
 )
+from inferix_magi import plugin
 from inferix_magi.checkpoints.kinds import NETWORKS
 from inferix_magi.config import MagiModelConfig, MagiPlannerConfig, MagiRangesConfig, VelocityConfig
 from inferix_magi.configured_model import magi_model
+from inferix_magi.decoder import MagiVaeDecoder
 from inferix_magi.planner import MagiPlanner
 from inferix_magi.ranges import MagiRanges
 from inferix_magi.solver import VelocitySolver
+from inferix_magi.vae.config import MagiVaeConfig
 
 NUM_STEPS = 8
 
@@ -36,11 +40,25 @@ def tiny_model(dtype: torch.dtype) -> Model:
     return magi_model(config, device=torch.device("cpu"), dtype=dtype)
 
 
+@cache
+def tiny_vae() -> MagiVaeDecoder:
+    config = MagiVaeConfig(size="tiny-random", weights="random", tile_pixels=32, tile_overlap=16)
+    geometry = tiny_model(torch.float32).geometry
+    return MagiVaeDecoder(config, geometry=geometry, device=torch.device("cpu"), dtype=torch.float32)
+
+
 class TestModel(ModelSuite):
+    provides = provided_by(plugin, "magi")
     misunderstood = Signal(action="left")
 
     def model(self) -> Model:
         return tiny_model(torch.float32)
+
+    def encoder(self) -> MagiVaeDecoder:
+        return tiny_vae()
+
+    def planner(self) -> MagiPlanner:
+        return planner()
 
 
 class TestModelInHalfPrecision(TestModel):

@@ -22,6 +22,7 @@ from inferix_core.runtime.state import WorldState
 from inferix_core.runtime.transaction import Transaction
 from inferix_core.signals import Signal
 from inferix_core.specs import ComponentConfig
+from inferix_core.text.random_encoder import RandomTextEncoder
 from inferix_wan.config import (
     FewStepSolverConfig,
     SelfForcingConfig,
@@ -34,7 +35,6 @@ from inferix_wan.geometry import wan_geometry
 from inferix_wan.model import WanModel
 from inferix_wan.planners.self_forcing import SelfForcingPlanner
 from inferix_wan.solvers.few_step import FewStepSolver
-from inferix_core.text.random_encoder import RandomTextEncoder
 from inferix_wan.transformer.transformer import WanTransformer
 from torch import Tensor, nn
 from torch._dynamo.utils import counters

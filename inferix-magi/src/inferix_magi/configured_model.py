@@ -36,8 +36,8 @@ def magi_model(
         transformer = MagiTransformer(config.dimensions)
     if checkpoint is not None:
         check_transformer(transformer, checkpoint, size=config.size, is_distilled=config.distilled, quantizer=quantizer)
-    text_encoder = text_encoder or text_encoder_of(config, device=device)
     special_tokens = special_tokens_of(config)
+    text_encoder = text_encoder or text_encoder_of(config, device=device)
     if checkpoint is None:
         arriving = random_transformer_weights(transformer, seed=config.weights_seed, device=device, dtype=dtype)
         assign_weights(transformer, arriving, quantizer=quantizer)

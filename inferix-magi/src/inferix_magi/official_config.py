@@ -124,8 +124,9 @@ def translated(path: Path) -> Tables:
     here has; it names them.
     """
     given = _read(path)
-    if faults := [*_unknown(given), *_unbuilt(given)]:
-        raise ConfigError(f"The official configuration '{path}' cannot be used: {'; '.join(faults)}.")
+    if faults := "; ".join([*_unknown(given), *_unbuilt(given)]):
+        end = "" if faults.endswith("?") else "."
+        raise ConfigError(f"The official configuration '{path}' cannot be used: {faults}{end}")
     tables: Tables = {}
     for section, places in _MOVED.items():
         for name in places.keys() & given[section].keys():

@@ -77,8 +77,9 @@ def _files_in(folder: Path, places: Sequence[str]) -> tuple[Path, ...]:
     if compressed:
         return files_of(compressed[0])
     names = [path.name for path in sorted(folder.iterdir())]
+    looked_for = f"Looked for: {', '.join(places)}. " if places else ""
     raise CheckpointError(
-        f"The folder '{folder}' holds no checkpoint, but {', '.join(names[:8]) or 'nothing'}. Accepted: "
+        f"The folder '{folder}' holds no checkpoint, but {', '.join(names[:8]) or 'nothing'}. {looked_for}Accepted: "
         f"{', '.join(TORCH_SUFFIXES)}, {SAFETENSORS_SUFFIX}, or an index '*{INDEX_SUFFIXES[0]}' with its shards."
     )
 

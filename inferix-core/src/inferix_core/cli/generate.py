@@ -153,8 +153,8 @@ def _beginning(image: Path | None, video: Path | None, fit: str | None) -> Begin
         raise ConfigError("A world begins with a picture or with a video: give --image or --video.")
     path = image or video
     if path is None and fit is not None:
-        raise ConfigError("--fit says what becomes of a picture or video, but none was given: use --image or --video.")
-    return None if path is None else BeginningFile(path, is_video=image is None, fit=fit or "crop")
+        raise ConfigError("--fit is of a picture or a video: give --image or --video with it, or leave it out.")
+    return None if path is None else BeginningFile(path, is_video=path == video, fit=fit)
 
 
 def _check_left_out(resume: Path, options: Mapping[str, object]) -> None:

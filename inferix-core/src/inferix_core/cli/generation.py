@@ -44,12 +44,15 @@ class RunReport:
     first_frame_seconds: float = 0.0
     total_seconds: float = 0.0
 
-    def count(self, block: Block) -> None:
-        """Adds one written block."""
+    def count(self, block: Block, *, seconds: float) -> None:
+        """Adds one block, written `seconds` after the run began; those that a world begins with may have no frames."""
+        if self.num_frames == 0 and len(block.frames) > 0:
+            self.first_frame_seconds = seconds
+        self.total_seconds = seconds
         self.num_frames += len(block.frames)
         self.num_blocks += 1
-        for name, seconds in block.timings.seconds.items():
-            self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+        for name, spent in block.timings.seconds.items():
+            self.seconds[name] = self.seconds.get(name, 0.0) + spent
 
     @property
     def frames_per_second(self) -> float:
@@ -124,7 +127,7 @@ def _frames(request: GenerateRequest) -> Tensor | None:
 def _world(engine: Engine, request: GenerateRequest, frames: Tensor | None) -> World:
     """The saved world to go on with, told of the prompt if there is one, or a new one."""
     if request.resume is None:
-        fit = "crop" if request.beginning is None else request.beginning.fit
+        fit = None if request.beginning is None else request.beginning.fit
         world = engine.create_world(request.prompt, frames=frames, fit=fit)
         _warn_of_nothing_new(world, seconds=request.seconds)
         return world
@@ -173,11 +176,7 @@ def _targets(request: GenerateRequest, num_frames: int) -> list[tuple[str, dict[
 def _write(block: Block, outputs: Sequence[Streamer], report: RunReport, started: float) -> None:
     for output in outputs:
         output.write(block)
-    now = time.perf_counter()
-    if report.num_blocks == 0:
-        report.first_frame_seconds = now - started
-    report.count(block)
-    report.total_seconds = now - started
+    report.count(block, seconds=time.perf_counter() - started)
 
 
 def _show(progress: Progress, task: TaskID, report: RunReport) -> None:

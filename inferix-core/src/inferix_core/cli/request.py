@@ -122,7 +122,8 @@ def check_file(path: Path, *, overwrite: bool) -> None:
 
 def _check_beginning(beginning: BeginningFile, config: ResolvedConfig) -> None:
     if beginning.fit is not None and beginning.fit not in _FITS:
-        raise ConfigError(f"--fit is {', '.join(_FITS)}, found '{beginning.fit}'.{nearest(beginning.fit, _FITS)}")
+        accepted = ", ".join(_FITS)
+        raise ConfigError(f"--fit must be one of {accepted}; found '{beginning.fit}'.{nearest(beginning.fit, _FITS)}")
     if not beginning.path.is_file():
         raise ConfigError(f"There is no file '{beginning.path}' (looked from {Path.cwd()}).")
     check_beginning(config, is_video=beginning.is_video)

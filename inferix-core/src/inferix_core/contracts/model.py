@@ -172,7 +172,7 @@ class Beginning(Protocol):
 
     @property
     def latents(self) -> Tensor | None:
-        """`[L, C, h, w]`, ending where a block of the planner ends; None where there are none."""
+        """`[L, C, h, w]`, of a length that the planner goes on from; None where there are none."""
 
     @property
     def conditions(self) -> Conditions:

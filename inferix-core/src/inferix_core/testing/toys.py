@@ -96,7 +96,9 @@ class ToyBeginning:
 class ToyPrefixModel(ToyModel):
     """A toy whose worlds begin with a picture or a video, its first frame repeated to whole blocks."""
 
-    def encode_prefix(self, frames: Tensor, *, fit: str, encoder: FrameEncoder, planner: Planner) -> ToyBeginning:
+    def encode_prefix(
+        self, frames: Tensor, *, fit: str | None, encoder: FrameEncoder, planner: Planner
+    ) -> ToyBeginning:
         """See `PrefixModel.encode_prefix`; any planner of blocks of one length continues it."""
         if frames.dtype != torch.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or len(frames) == 0:
             raise ConfigError(f"A picture or video is uint8 [T, h, w, 3]; found {frames.dtype} {list(frames.shape)}.")
@@ -234,11 +236,13 @@ class ToyAutoencoder(ToyDecoder):
         return made, {"waiting": frames.clone(), "last": last}
 
 
-def _fitted(frames: Tensor, *, fit: str) -> Tensor:
-    """Frames `[T, 3, h, w]` in the toy's size, each pixel the nearest one."""
+def _fitted(frames: Tensor, *, fit: str | None) -> Tensor:
+    """Frames `[T, 3, h, w]` in the toy's size, each pixel the nearest one; cropped unless `fit` says otherwise."""
     sides = (4 * HEIGHT, 4 * WIDTH)
+    if fit == "stretch":
+        return torch.nn.functional.interpolate(frames, size=sides)
     scales = [side / given for side, given in zip(sides, frames.shape[2:], strict=True)]
-    scale = max(scales) if fit == "crop" else min(scales)
+    scale = min(scales) if fit == "pad" else max(scales)
     resized = torch.nn.functional.interpolate(frames, scale_factor=scale, recompute_scale_factor=True)
     rows, columns = (side - given for side, given in zip(sides, resized.shape[2:], strict=True))
     around = (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2)

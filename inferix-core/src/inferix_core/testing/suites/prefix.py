@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import cast
+from itertools import combinations
+from typing import cast, get_args
 
 import pytest
 import torch
 from torch import Tensor
 
 from inferix_core.contracts.decoder import FrameEncoder
-from inferix_core.contracts.model import Beginning, Condition, Model, PrefixModel
+from inferix_core.contracts.model import Beginning, Condition, Fit, Model, PrefixModel
 from inferix_core.contracts.scheduler import Planner
 from inferix_core.errors import ConfigError
 from inferix_core.plan import Prefill, Progress
@@ -40,7 +41,7 @@ class PrefixRules(ModelCase):
     """What is made of the frames that a world begins with."""
 
     @rule
-    def test_a_beginning_ends_where_a_block_ends(self) -> None:
+    def test_the_planner_goes_on_from_all_of_a_beginning(self) -> None:
         for name in sorted(self.provides & PREFIXES):
             latents = self._beginning(self._frames(name)).latents
             if latents is None:
@@ -72,13 +73,15 @@ class PrefixRules(ModelCase):
             assert all(map(torch.equal, first, self._tensors(self._beginning(self._frames(name)))))
 
     @rule
-    def test_another_aspect_ratio_is_cropped_or_padded(self) -> None:
+    def test_another_aspect_ratio_is_cropped_padded_or_stretched(self) -> None:
         for name in sorted(self.provides & PREFIXES):
             frames = self._frames(name)
             wide = torch.cat([frames, frames], dim=2)
-            cropped, padded = (self._tensors(self._beginning(wide, fit=fit)) for fit in ("crop", "pad"))
-            assert [one.shape for one in cropped] == [one.shape for one in self._tensors(self._beginning(frames))]
-            assert not all(map(torch.equal, cropped, padded))
+            fits = (*get_args(Fit), None)
+            *fitted, by_itself = (self._tensors(self._beginning(wide.clone(), fit=fit)) for fit in fits)
+            shapes = [part.shape for part in self._tensors(self._beginning(frames))]
+            assert all([part.shape for part in one] == shapes for one in (*fitted, by_itself))
+            assert not any(all(map(torch.equal, *pair)) for pair in combinations(fitted, 2))
 
     @rule
     def test_the_frames_of_a_beginning_stay_as_they_are(self) -> None:
@@ -103,7 +106,7 @@ class PrefixRules(ModelCase):
         shape = (count, geometry.frame_height, geometry.frame_width, 3)
         return torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
 
-    def _beginning(self, frames: Tensor, *, fit: str = "crop") -> Beginning:
+    def _beginning(self, frames: Tensor, *, fit: str | None = "crop") -> Beginning:
         model = cast("PrefixModel", self.model())
         return model.encode_prefix(frames, fit=fit, encoder=self.encoder(), planner=self.planner())
 
