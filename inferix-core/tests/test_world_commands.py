@@ -161,7 +161,7 @@ def test_another_store_is_verified_and_what_else_is_not_as_it_was_is_named(infer
         (["replay", "a.log", "-o", "a.npy", "--no-overwrite"], "'a.npy' exists"),
         (["replay", "a.log", "--set", "kv.store.use=dens"], "Did you mean 'dense'?"),
         (["generate"], "There is no prompt"),
-        (["generate", "a", "--log", "nowhere/a.log"], "there is no folder 'nowhere'"),
+        (["generate", "a", "-o", "b.npy", "--log", "nowhere/a.log"], "there is no folder 'nowhere'"),
         (["generate", "a", "--log", "a.log", "--no-overwrite", "-o", "b.npy"], "'a.log' exists"),
         (["generate", "a", "--log", "x", "--save", "x", "-o", "b.npy"], "cannot hold both"),
     ],

@@ -140,12 +140,18 @@ def test_stepping_one_world_by_many_blocks_lets_another_play_on(hall: Hall) -> N
     made = collected(hall)
     playing, stepped = watched(hall), str(hall.create("a pond", is_paused=True).result()["id"])
     wait_until(lambda: len(made) > 3)
-    for _ in range(3):
+    num_stepped = 0
+
+    def between() -> list[str]:
+        names = [name for name, _ in made]
+        return names[names.index(stepped) : len(names) - names[::-1].index(stepped)] if stepped in names else []
+
+    end = time.monotonic() + 20.0
+    while between().count(playing) < 2 and time.monotonic() < end:
         assert hall.step(stepped, 16).result()["world"] == stepped
-    names = [name for name, _ in made]
-    between = names[names.index(stepped) : len(names) - names[::-1].index(stepped)]
-    assert between.count(stepped) == 48
-    assert between.count(playing) >= 2
+        num_stepped += 16
+    assert between().count(playing) >= 2  # it goes on however long another is stepped
+    assert between().count(stepped) == num_stepped
 
 
 def test_a_playing_world_cannot_be_stepped(hall: Hall) -> None:
