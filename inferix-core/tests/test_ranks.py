@@ -325,6 +325,7 @@ def test_ranks_that_are_not_alike_say_what_differs_where() -> None:
 
 def test_ctrl_c_in_a_step_takes_it_back_on_every_rank() -> None:
     def interrupted(engine: Engine) -> tuple[int, Tensor]:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # programs in the background ignore it
         world = engine.create_world("a")
         draw = world.state.noise.draw
 

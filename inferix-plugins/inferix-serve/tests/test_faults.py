@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pytest
@@ -19,14 +19,14 @@ from serve_toys import quick_engine, quick_server, quick_settings, wait_until
 from test_watching import raw_socket, seen
 
 
-def left_behind(hall: Hall) -> Mapping[str, object]:
-    """What a server could leak: tasks, threads, sockets, pages."""
+def left_behind(hall: Hall, *, earlier: Collection[threading.Thread]) -> Mapping[str, object]:
+    """What a server could leak: tasks, threads, sockets, pages. Threads that were there earlier are somebody else's."""
     gc.collect()
     return {
         "tasks": sorted(
             str(one.get_coro()) for one in gc.get_objects() if type(one) is asyncio.Task and not one.done()
         ),
-        "threads": sorted(one.name for one in threading.enumerate()),
+        "threads": sorted(one.name for one in threading.enumerate() if one not in earlier),
         "sockets": sum(str(one.readlink()).startswith("socket:") for one in open_files()),
         "kv_bytes": hall.engine.num_kv_bytes,
         "worlds": len(hall.living),
@@ -58,16 +58,17 @@ def one_visit(client: Client) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the system does not list open files")
 def test_visits_leave_nothing_behind(tmp_path: Path) -> None:
+    earlier = threading.enumerate()
     hall = Hall(quick_engine(), quick_settings(tmp_path), actions=ACTIONS)
     with served(hall) as address, Client(address) as client:
         one_visit(client)  # what is made once and kept
-        before = left_behind(hall)
+        before = left_behind(hall, earlier=earlier)
         assert before["tasks"]
         assert before["sockets"]
         for _ in range(5):
             one_visit(client)
-        wait_until(lambda: left_behind(hall) == before)
-    after = left_behind(hall)
+        wait_until(lambda: left_behind(hall, earlier=earlier) == before)
+    after = left_behind(hall, earlier=earlier)
     assert not [name for name in after["threads"] if "inferix" in str(name)]  # type: ignore[attr-defined]
     assert after["tasks"] == []
 
