@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 import torch
-from inferix_magi.transformer.embedding import embedded_patches, sinusoid, unpatched
+from inferix_core.patching import unpatched
+from inferix_magi.transformer.embedding import embedded_patches, sinusoid
 from inferix_magi.transformer.layers import TransformerLayer, gated_add
 from magi_network import CPU, as_latents, network_of
 from torch import Tensor

@@ -155,7 +155,7 @@ class Watch:
         self._end("" if self._loss is None else str(self._loss))
 
     def _end(self, why: str) -> None:
-        if why:
+        if why:  # to the terminal and not to the log, which may be silent: nothing is heard from this process again
             print(f"Error: rank {self._rank}: {why}", file=sys.stderr, flush=True)
         os._exit(1)
 

@@ -12,12 +12,13 @@ from typing import cast
 import torch
 import torch.nn.functional as F
 from inferix_core.contracts.model import Condition, Layer, PassInput
+from inferix_core.patching import unpatched
 from torch import Tensor, nn
 
 from inferix_magi.guidance import NULL
 from inferix_magi.transformer.attention import PlusOneNorm, widened
 from inferix_magi.transformer.config import TransformerConfig
-from inferix_magi.transformer.embedding import CaptionEmbedder, TimeEmbedder, embedded_patches, unpatched
+from inferix_magi.transformer.embedding import CaptionEmbedder, TimeEmbedder, embedded_patches
 from inferix_magi.transformer.layers import PassState, TransformerLayer
 from inferix_magi.transformer.rotary import GridRotary
 

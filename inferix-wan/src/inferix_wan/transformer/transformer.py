@@ -14,12 +14,13 @@ import torch
 import torch.nn.functional as F
 from inferix_core.contracts.model import Layer, LayerContext, PassInput
 from inferix_core.errors import UnsupportedError
+from inferix_core.patching import patches, unpatched
 from torch import Tensor, nn
 
 from inferix_wan.transformer.compilation import compiled_layer
 from inferix_wan.transformer.conditions import IMAGE, parts_of_branch, require, with_image_latents
 from inferix_wan.transformer.config import TransformerConfig
-from inferix_wan.transformer.embedding import patches, sinusoid, unpatched
+from inferix_wan.transformer.embedding import sinusoid
 from inferix_wan.transformer.layers import (
     CrossAttention,
     SelfAttention,
